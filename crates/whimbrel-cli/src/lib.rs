@@ -1,0 +1,1 @@
+//! What all binaries share: options, printer, settings with their origin, errors and exit codes, tracing, signals.

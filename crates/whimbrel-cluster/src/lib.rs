@@ -1,0 +1,1 @@
+//! Kubernetes and Helm: secrets by name, Jobs and their logs, releases.

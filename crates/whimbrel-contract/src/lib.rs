@@ -1,0 +1,1 @@
+//! What secrets a database needs, compared with what was observed.

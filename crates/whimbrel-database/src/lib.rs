@@ -1,0 +1,1 @@
+//! Databases behind one seam: connect, run SQL, lock, read and write the schema history.

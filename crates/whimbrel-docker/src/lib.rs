@@ -1,0 +1,1 @@
+//! Loads images into a Docker engine.

@@ -1,0 +1,1 @@
+//! Folders of SQL scripts and of secrets: scan, read, watch.

@@ -1,0 +1,1 @@
+//! References, digests, deterministic layers and manifests of a migrations image; what has to be pushed.

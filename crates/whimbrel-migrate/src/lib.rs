@@ -1,0 +1,1 @@
+//! Applies SQL migrations to PostgreSQL with Flyway's schema history.

@@ -1,0 +1,3 @@
+//! Applies SQL migrations to PostgreSQL with Flyway's schema history.
+
+fn main() {}

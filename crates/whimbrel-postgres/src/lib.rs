@@ -1,0 +1,1 @@
+//! A PostgreSQL server that a project owns: find or fetch, initialise, start, stop, snapshot.

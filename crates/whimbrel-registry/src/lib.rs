@@ -1,0 +1,1 @@
+//! Pushes and reads images in OCI registries.

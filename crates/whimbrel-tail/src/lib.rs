@@ -1,0 +1,1 @@
+//! Follows a migration Job through every attempt and ends with its outcome.

@@ -1,0 +1,1 @@
+//! Rebuilds and pushes the migrations image when SQL changes.

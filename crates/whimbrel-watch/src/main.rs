@@ -1,0 +1,3 @@
+//! Rebuilds and pushes the migrations image when SQL changes.
+
+fn main() {}

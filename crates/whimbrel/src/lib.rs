@@ -1,0 +1,1 @@
+//! The front door: every tool as a subcommand, and the verbs that join them.

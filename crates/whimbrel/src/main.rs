@@ -1,0 +1,3 @@
+//! The front door: every tool as a subcommand, and the verbs that join them.
+
+fn main() {}
