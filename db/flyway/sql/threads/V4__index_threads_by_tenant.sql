@@ -1,0 +1,1 @@
+CREATE INDEX CONCURRENTLY IF NOT EXISTS threads_tenant ON threads (tenant_id, created_at DESC);
