@@ -1,0 +1,97 @@
+//! The environment variables of our own, each named in one place, and a seam to read them from a map in tests.
+
+use std::collections::BTreeMap;
+
+/// `--format`.
+pub const FORMAT: &str = "WHIMBREL_FORMAT";
+/// `--config`.
+pub const CONFIG: &str = "WHIMBREL_CONFIG";
+/// Which databases are on, separated by commas; unset means all that the project enables.
+pub const DATABASES: &str = "WHIMBREL_DATABASES";
+/// Prefix of placeholders; the rest of the name, in lower case, names the placeholder.
+pub const PLACEHOLDER_PREFIX: &str = "WHIMBREL_PLACEHOLDER_";
+/// The id that a run takes instead of making one.
+pub const RUN_ID: &str = "WHIMBREL_RUN_ID";
+/// The digest of the image that the program runs from.
+pub const IMAGE_DIGEST: &str = "WHIMBREL_IMAGE_DIGEST";
+/// Where the run record is left for Kubernetes.
+pub const TERMINATION_LOG: &str = "WHIMBREL_TERMINATION_LOG";
+/// A filter for tracing, in the syntax of `RUST_LOG`.
+pub const LOG: &str = "WHIMBREL_LOG";
+
+/// Where variables come from.
+pub trait Environment {
+    /// The value of this variable, if it is set and is text.
+    fn get(&self, name: &str) -> Option<String>;
+    /// All variables that are text, in the order of their names.
+    fn all(&self) -> BTreeMap<String, String>;
+}
+
+/// The environment of this process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProcessEnvironment;
+
+impl Environment for ProcessEnvironment {
+    fn get(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn all(&self) -> BTreeMap<String, String> {
+        std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+            .collect()
+    }
+}
+
+impl Environment for BTreeMap<String, String> {
+    fn get(&self, name: &str) -> Option<String> {
+        Self::get(self, name).cloned()
+    }
+
+    fn all(&self) -> BTreeMap<String, String> {
+        self.clone()
+    }
+}
+
+/// The first part of the names of a database's variables: `agents-runtime` gives `AGENTS_RUNTIME_DATABASE_`.
+pub fn database_prefix(database: &str) -> String {
+    let name: String = database
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
+        .collect();
+    format!("{name}_DATABASE_")
+}
+
+/// The placeholders that the environment sets.
+pub fn placeholders(environment: &impl Environment) -> BTreeMap<String, String> {
+    let named = environment.all().into_iter();
+    named
+        .filter_map(|(name, value)| {
+            let placeholder = name.strip_prefix(PLACEHOLDER_PREFIX)?;
+            (!placeholder.is_empty()).then(|| (placeholder.to_ascii_lowercase(), value))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{database_prefix, placeholders};
+
+    #[test]
+    fn a_database_name_becomes_a_prefix() {
+        assert_eq!(database_prefix("agents_runtime"), "AGENTS_RUNTIME_DATABASE_");
+        assert_eq!(database_prefix("agents-runtime.v2"), "AGENTS_RUNTIME_V2_DATABASE_");
+    }
+
+    #[test]
+    fn placeholders_are_named_in_lower_case() {
+        let map =
+            [("WHIMBREL_PLACEHOLDER_SEED_DEMO_DATA", "true"), ("WHIMBREL_PLACEHOLDER_", "x"), ("PATH", "/")];
+        let map: BTreeMap<String, String> =
+            map.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let expected = BTreeMap::from([("seed_demo_data".to_owned(), "true".to_owned())]);
+        assert_eq!(placeholders(&map), expected);
+    }
+}

@@ -1,0 +1,81 @@
+//! How a binary starts: tracing, the TLS provider, a runtime, and the one place where an error becomes an exit code.
+
+use std::future::Future;
+use std::io;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Format, GlobalArgs};
+use crate::env;
+use crate::error::{CommandError, ErrorKind};
+use crate::exit::ExitCode;
+use crate::printer::Printer;
+
+/// Runs a command on a runtime of its own and turns what it returns into the process's exit code.
+///
+/// A panic ends with 70 and asks for a report; its message is not repeated, since it may hold what it failed on.
+pub fn main_with<F, R>(args: &GlobalArgs, command: F) -> std::process::ExitCode
+where
+    F: FnOnce(Printer) -> R,
+    R: Future<Output = Result<ExitCode, CommandError>>,
+{
+    let printer = Printer::new(args);
+    install_tracing(args);
+    install_panic_message();
+    let run = || block_on(command(printer.clone()));
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+    let exit = match result {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(error)) => {
+            printer.error(&error);
+            error.exit_code()
+        }
+        Err(_) => ExitCode::Bug,
+    };
+    exit.into()
+}
+
+/// Runs a future on a single-threaded runtime with the TLS provider installed.
+///
+/// # Errors
+/// What the future returns, or that no runtime could be made.
+pub fn block_on<T>(future: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+    // Somebody else may have installed it first; then it is the same one, since no other is compiled in.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::new(ErrorKind::Bug, error))?;
+    let result = runtime.block_on(future);
+    // A blocking read that nobody waits for any more must not hold the process.
+    runtime.shutdown_background();
+    result
+}
+
+fn install_tracing(args: &GlobalArgs) {
+    let default = match args.verbose {
+        0 => "off",
+        1 => "whimbrel=info,warn",
+        // Foreign crates stay at `info`: below it some of them tell what they send.
+        _ => "whimbrel=trace,info",
+    };
+    let filter = EnvFilter::try_from_env(env::LOG).unwrap_or_else(|_| EnvFilter::new(default));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false);
+    // Fails only if a subscriber is there already, as in tests that start several commands in one process.
+    let _ = match args.format {
+        Format::Text => builder.try_init(),
+        Format::Json => builder.json().try_init(),
+    };
+}
+
+fn install_panic_message() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
+        // The message of a panic may quote the value it failed on, and that may be a secret: only the place is told.
+        let _ = io::Write::write_all(
+            &mut io::stderr(),
+            format!("error: this is a bug in whimbrel{place}\nhint: please report it with the command that you ran\n")
+                .as_bytes(),
+        );
+    }));
+}
