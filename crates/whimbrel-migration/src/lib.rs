@@ -1,1 +1,61 @@
 //! Flyway-compatible SQL migrations as pure functions: files and history in, plan or findings out.
+//!
+//! The crate knows script names, versions, checksums, placeholders, the statements of a script, the rows of
+//! `flyway_schema_history`, and what all of that means: which state every script is in, whether files and
+//! history agree, what `migrate`, `repair` and `baseline` have to do. It refuses to touch anything: no
+//! files, no clock, no connection, no environment. Whoever embeds it brings bytes and rows and carries the
+//! answer out.
+//!
+//! ```
+//! use whimbrel_migration::{
+//!     checksum, history::History, name::NamingRules, plan, script::ResolvedScript, settings::Settings,
+//! };
+//!
+//! let rules = NamingRules::default();
+//! let text = b"CREATE TABLE bird (id int);\n";
+//! let name = rules.parse("V1__birds.sql").expect("the name follows the rules");
+//! let script = ResolvedScript::new(name, "V1__birds.sql", checksum::of_bytes(text)?);
+//!
+//! let history = History::default();
+//! let settings = Settings::default();
+//! let plan = plan::plan_migrate(&[script], &history, &settings, |_| {
+//!     whimbrel_migration::scan::facts(settings.dialect, text)
+//! })?;
+//!
+//! assert_eq!(plan.steps.len(), 1);
+//! assert_eq!(plan.steps[0].run, plan::RunMode::InTransaction);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Layers
+//!
+//! | question | module |
+//! |---|---|
+//! | what is this file called, which version is it | [`name`], [`version`] |
+//! | what are its contents worth | [`checksum`], [`placeholder`], [`conf`] |
+//! | which statements are in it, and how may they run | [`scan`], [`dialect`] |
+//! | what does the database say | [`history`], [`sql`] |
+//! | what follows | [`state`], [`validate`], [`plan`], [`repair`], [`baseline`], [`check`] |
+//! | what is told | [`finding`], [`record`], [`redact`] |
+#![warn(missing_docs)]
+
+pub mod baseline;
+pub mod check;
+pub mod checksum;
+pub mod conf;
+pub mod dialect;
+pub mod finding;
+pub mod history;
+pub mod name;
+pub mod placeholder;
+pub mod plan;
+pub mod record;
+pub mod redact;
+pub mod repair;
+pub mod scan;
+pub mod script;
+pub mod settings;
+pub mod sql;
+pub mod state;
+pub mod validate;
+pub mod version;

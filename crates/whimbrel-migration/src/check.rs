@@ -1,0 +1,320 @@
+//! The check of a whole set of scripts before it goes anywhere: what can be known without a database.
+//!
+//! The SQL grammar is not looked at here.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    checksum::{self, EncodingError},
+    conf::ScriptConf,
+    finding::{Finding, FlywayCode, Severity},
+    name::{NameError, NamingRules, ScriptKind, ScriptName},
+    placeholder::Placeholders,
+    plan,
+    scan::{self, ScanFacts},
+    script::ResolvedScript,
+    settings::Settings,
+    state,
+};
+
+/// A file of a set: its path below the location, with `/`, and its contents.
+#[derive(Debug, Clone, Copy)]
+pub struct File<'a> {
+    /// Path below the location.
+    pub path: &'a str,
+    /// What is in it.
+    pub contents: &'a [u8],
+}
+
+/// The rules that a set is checked by.
+#[derive(Debug, Clone)]
+pub struct CheckRules<'a> {
+    /// How scripts are named.
+    pub naming: &'a NamingRules,
+    /// What placeholders stand for; none: they are not replaced.
+    pub placeholders: Option<&'a Placeholders>,
+    /// How scripts run.
+    pub settings: &'a Settings,
+}
+
+/// What the check came to.
+#[derive(Debug, Clone)]
+pub struct CheckReport {
+    /// The scripts, in the order of the files.
+    pub scripts: Vec<ResolvedScript>,
+    /// What was found, in the order of the files; duplicates last.
+    pub findings: Vec<Finding>,
+}
+
+impl CheckReport {
+    /// Whether nothing speaks against using the set.
+    pub fn is_clean(&self) -> bool {
+        self.findings.iter().all(|finding| finding.severity < Severity::Error)
+    }
+}
+
+/// Checks a set: names, near misses, duplicates, placeholders, encoding, statements.
+pub fn check(files: &[File<'_>], rules: &CheckRules<'_>) -> CheckReport {
+    let paths: BTreeSet<&str> = files.iter().map(|file| file.path).collect();
+    let mut report = CheckReport { scripts: Vec::new(), findings: Vec::new() };
+    for file in files {
+        if let Some(script) = file.path.strip_suffix(".conf") {
+            check_conf(file, script, &paths, rules, &mut report.findings);
+            continue;
+        }
+        match name_of(file.path, rules.naming) {
+            Named::Script(name) => check_script(file, &name, files, rules, &mut report),
+            Named::Nothing => {}
+            Named::Odd(finding) => report.findings.push(finding.in_script(file.path)),
+        }
+    }
+    report.findings.extend(state::find_duplicates(&report.scripts));
+    report
+}
+
+enum Named {
+    Script(Box<ScriptName>),
+    Nothing,
+    Odd(Finding),
+}
+
+fn name_of(path: &str, naming: &NamingRules) -> Named {
+    let file_name = path.rsplit('/').next().unwrap_or(path);
+    if !naming.is_candidate(file_name) {
+        return if looks_like_shell_script(file_name, naming) {
+            Named::Odd(no_extension(file_name, naming))
+        } else {
+            Named::Nothing
+        };
+    }
+    match naming.parse(file_name) {
+        Ok(name) if !naming.is_seen(&name, file_name) => Named::Odd(name_finding(
+            Severity::Error,
+            format!("{file_name} is not seen: there is nothing between its prefix and its suffix"),
+            format!("name it {}{}description{}", name.prefix, naming.separator, name.suffix),
+        )),
+        Ok(name) => Named::Script(Box::new(name)),
+        Err(error) => Named::Odd(invalid_name(file_name, naming, &error)),
+    }
+}
+
+/// `V1__a` without a suffix: Flyway would run it with the shell.
+fn looks_like_shell_script(file_name: &str, naming: &NamingRules) -> bool {
+    !file_name.contains('.')
+        && naming.parse(file_name).is_ok_and(|name| {
+            !matches!(name.kind, ScriptKind::Callback(_)) && file_name.contains(&naming.separator)
+        })
+}
+
+fn no_extension(file_name: &str, naming: &NamingRules) -> Finding {
+    let suffix = naming.suffixes.first().map_or(".sql", String::as_str);
+    Finding::warning(
+        "script-without-suffix",
+        format!(
+            "{file_name} has no suffix: real Flyway would run it as a shell script, here it is never run"
+        ),
+    )
+    .next_step(format!("name it {file_name}{suffix}"))
+}
+
+fn name_finding(severity: Severity, message: String, next_step: String) -> Finding {
+    Finding::new(severity, "invalid-name", message).coded(FlywayCode::Error).next_step(next_step)
+}
+
+/// A name that is nearly right is an error, since it would silently not run; a helper file is a warning.
+fn invalid_name(file_name: &str, naming: &NamingRules, error: &NameError) -> Finding {
+    let near = near_miss(file_name, naming);
+    let severity = if near.is_some() { Severity::Error } else { Severity::Warning };
+    let next_step = match &near {
+        Some(name) => format!("name it {name}"),
+        None => match error {
+            NameError::VersionMissing { example, .. } | NameError::VersionUnexpected { example, .. } => {
+                format!("if it is to run, name it like {example}")
+            }
+            _ => "if it is to run, name it like V1__description.sql; else move it out of the location".into(),
+        },
+    };
+    name_finding(severity, format!("{error}; it would silently not run"), next_step)
+}
+
+/// The name that was probably meant: another letter case of the prefix, one separator character instead of
+/// two, blanks around the version.
+fn near_miss(file_name: &str, naming: &NamingRules) -> Option<String> {
+    let half: String = naming.separator.chars().take(naming.separator.chars().count() / 2).collect();
+    let mut candidates = Vec::new();
+    for prefix in [&naming.versioned_prefix, &naming.repeatable_prefix, &naming.baseline_prefix] {
+        let Some(start) = file_name.get(..prefix.len()) else { continue };
+        if !start.eq_ignore_ascii_case(prefix) {
+            continue;
+        }
+        let rest = &file_name[prefix.len()..];
+        candidates.push(format!("{prefix}{rest}"));
+        candidates.push(format!("{prefix}{}", rest.replace(' ', "")));
+        if !half.is_empty() && !rest.contains(&naming.separator) {
+            // The separator stands where the version ends: at the last half that leaves a version.
+            for (index, _) in rest.match_indices(half.as_str()).collect::<Vec<_>>().into_iter().rev() {
+                let (version, description) = (&rest[..index], &rest[index + half.len()..]);
+                candidates.push(format!("{prefix}{version}{}{description}", naming.separator));
+            }
+        }
+    }
+    candidates.into_iter().find(|name| {
+        naming.parse(name).is_ok_and(|parsed| {
+            !parsed.description.is_empty()
+                && parsed.version.is_none_or(|version| !version.as_str().contains('-'))
+        })
+    })
+}
+
+fn check_conf(
+    file: &File<'_>,
+    script: &str,
+    paths: &BTreeSet<&str>,
+    rules: &CheckRules<'_>,
+    findings: &mut Vec<Finding>,
+) {
+    let file_name = script.rsplit('/').next().unwrap_or(script);
+    if !rules.naming.is_candidate(file_name) {
+        return;
+    }
+    if !paths.contains(script) {
+        findings.push(
+            Finding::warning("conf-without-script", format!("there is no {script} for this side file"))
+                .in_script(file.path)
+                .next_step("give it the exact name of its script, letter case included, or remove it"),
+        );
+    }
+    if let Err(error) = ScriptConf::parse(&String::from_utf8_lossy(file.contents)) {
+        findings.push(
+            Finding::error("invalid-conf", error.to_string())
+                .coded(FlywayCode::Configuration)
+                .in_script(file.path)
+                .next_step("the keys are executeInTransaction, encoding and placeholderReplacement"),
+        );
+    }
+}
+
+fn check_script(
+    file: &File<'_>,
+    name: &ScriptName,
+    files: &[File<'_>],
+    rules: &CheckRules<'_>,
+    report: &mut CheckReport,
+) {
+    let first_finding = report.findings.len();
+    let conf_path = format!("{}.conf", file.path);
+    let conf = files
+        .iter()
+        .find(|other| other.path == conf_path)
+        .and_then(|other| ScriptConf::parse(&String::from_utf8_lossy(other.contents)).ok())
+        .unwrap_or_default();
+    check_lengths(name, &mut report.findings);
+    match checksum::of_bytes(file.contents) {
+        Ok(checksum) => {
+            let mut script = ResolvedScript::new(name.clone(), file.path, checksum).with_conf(conf);
+            check_text(file, &mut script, rules, &mut report.findings);
+            report.scripts.push(script);
+        }
+        Err(error) => report.findings.push(encoding_finding(&error)),
+    }
+    for finding in &mut report.findings[first_finding..] {
+        finding.script = Some(file.path.to_owned());
+    }
+}
+
+fn check_lengths(name: &ScriptName, findings: &mut Vec<Finding>) {
+    let version_length = name.version.as_ref().map_or(0, |version| version.as_str().chars().count());
+    if version_length > crate::version::MAX_VERSION_CHARS {
+        findings.push(
+            Finding::error(
+                "version-too-long",
+                "the version has more than 50 characters: its row cannot be written",
+            )
+            .coded(FlywayCode::Error)
+            .next_step("shorten the version"),
+        );
+    }
+    if name.description.encode_utf16().count() > crate::script::MAX_DESCRIPTION_UNITS {
+        findings.push(
+            Finding::warning(
+                "description-too-long",
+                "the description has more than 200 characters: Flyway's repair fails on it",
+            )
+            .next_step("shorten the description"),
+        );
+    }
+}
+
+fn encoding_finding(error: &EncodingError) -> Finding {
+    let mut finding = Finding::error("not-utf8", error.to_string())
+        .coded(FlywayCode::Error)
+        .next_step("save the file as UTF-8");
+    finding.line = Some(error.line);
+    finding
+}
+
+fn check_text(
+    file: &File<'_>,
+    script: &mut ResolvedScript,
+    rules: &CheckRules<'_>,
+    findings: &mut Vec<Finding>,
+) {
+    // The checksum has read it as UTF-8 already.
+    let Ok(text) = std::str::from_utf8(file.contents) else { return };
+    let replaces = script.conf.placeholder_replacement.unwrap_or(true);
+    let replaced = match rules.placeholders.filter(|_| replaces) {
+        None => text.into(),
+        Some(placeholders) => match placeholders.replace(text) {
+            Ok(replaced) => {
+                if let Ok(checksum) = checksum::of_bytes(replaced.as_bytes()) {
+                    *script = script.clone().with_replaced_checksum(checksum);
+                }
+                replaced
+            }
+            Err(error) => {
+                findings.push(
+                    Finding::error("placeholder-missing", error.to_string())
+                        .at(error.line, error.column)
+                        .coded(FlywayCode::Error)
+                        .next_step("give it a value in [placeholders] of whimbrel.toml, or write $${…} for text that is none"),
+                );
+                return;
+            }
+        },
+    };
+    match scan::facts(rules.settings.dialect, replaced.as_bytes()) {
+        Ok(facts) => check_facts(&facts, script, rules.settings, findings),
+        Err(error) => findings.push(error.to_finding()),
+    }
+}
+
+fn check_facts(facts: &ScanFacts, script: &ResolvedScript, settings: &Settings, findings: &mut Vec<Finding>) {
+    if facts.statements == 0 {
+        findings.push(
+            Finding::warning(
+                "no-statements",
+                "there is no statement in it: it would be recorded and do nothing",
+            )
+            .next_step("write the SQL, or remove the file"),
+        );
+    }
+    if let Err(refusal) = plan::decide_run(facts, &script.conf, settings) {
+        findings.push(*refusal.in_script(script));
+        return;
+    }
+    if script.conf.execute_in_transaction == Some(true)
+        && let Some(seen) = &facts.non_transactional
+    {
+        findings.push(
+            Finding::warning(
+                "runs-in-transaction",
+                format!(
+                    "{} cannot run in a transaction, and the side file says executeInTransaction=true",
+                    seen.what
+                ),
+            )
+            .at(seen.place.line, seen.place.column)
+            .next_step("remove the line from the side file"),
+        );
+    }
+}

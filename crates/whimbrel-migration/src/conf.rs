@@ -1,0 +1,96 @@
+//! The side file `<script>.conf`: settings for one script.
+
+/// What a side file says; nothing where it does not say it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScriptConf {
+    /// Whether the script runs in a transaction, whatever its statements are.
+    pub execute_in_transaction: Option<bool>,
+    /// The encoding of the script's file.
+    pub encoding: Option<String>,
+    /// Whether placeholders are replaced in it.
+    pub placeholder_replacement: Option<bool>,
+}
+
+/// Why a side file cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfError {
+    /// A key that nobody knows: it is never passed over.
+    #[error("Unknown configuration property: {key}. Please check your script config files")]
+    UnknownKey {
+        /// The key.
+        key: String,
+    },
+    /// Neither `true` nor `false`.
+    #[error("Invalid value for {key} (should be either true or false): {value}")]
+    NotBoolean {
+        /// The key.
+        key: String,
+        /// What stands there.
+        value: String,
+    },
+    /// A key that only Flyway's paid editions know.
+    #[error("{key} is not supported")]
+    Unsupported {
+        /// The key.
+        key: String,
+    },
+}
+
+impl ScriptConf {
+    /// Reads the text of a side file: Java properties, values taken literally.
+    pub fn parse(text: &str) -> Result<Self, ConfError> {
+        let mut conf = Self::default();
+        for (key, value) in properties(text) {
+            match key.as_str() {
+                "executeInTransaction" => conf.execute_in_transaction = Some(boolean(&key, &value)?),
+                "placeholderReplacement" => conf.placeholder_replacement = Some(boolean(&key, &value)?),
+                "encoding" => conf.encoding = Some(value.trim().to_owned()),
+                "shouldExecute" => return Err(ConfError::Unsupported { key }),
+                _ => return Err(ConfError::UnknownKey { key }),
+            }
+        }
+        Ok(conf)
+    }
+}
+
+fn boolean(key: &str, value: &str) -> Result<bool, ConfError> {
+    match value.trim() {
+        value if value.eq_ignore_ascii_case("true") => Ok(true),
+        value if value.eq_ignore_ascii_case("false") => Ok(false),
+        value => Err(ConfError::NotBoolean { key: key.to_owned(), value: value.to_owned() }),
+    }
+}
+
+/// Keys and values of a properties file: `#` and `!` comments, `=`, `:` or a blank between key and value.
+fn properties(text: &str) -> Vec<(String, String)> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut found = Vec::new();
+    for line in text.split(['\n', '\r']) {
+        let line = line.trim_matches([' ', '\t', '\u{c}']);
+        if line.is_empty() || line.starts_with(['#', '!']) {
+            continue;
+        }
+        let end = line.find(['=', ':', ' ', '\t', '\u{c}']).unwrap_or(line.len());
+        let (key, rest) = line.split_at(end);
+        let rest = rest.trim_start_matches([' ', '\t', '\u{c}']);
+        let value = rest.strip_prefix(['=', ':']).unwrap_or(rest).trim_matches([' ', '\t', '\u{c}']);
+        found.push((key.to_owned(), value.to_owned()));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_trimmed_and_case_insensitive_while_keys_are_not() {
+        let conf =
+            ScriptConf::parse("# how\nexecuteInTransaction = FALSE \r\nencoding=UTF-8\n").expect("legal");
+        assert_eq!(conf.execute_in_transaction, Some(false));
+        assert_eq!(conf.encoding.as_deref(), Some("UTF-8"));
+        let error = ScriptConf::parse("ExecuteInTransaction=false").expect_err("another key");
+        assert_eq!(error, ConfError::UnknownKey { key: "ExecuteInTransaction".into() });
+        assert!(matches!(ScriptConf::parse("executeInTransaction=maybe"), Err(ConfError::NotBoolean { .. })));
+    }
+}

@@ -1,0 +1,28 @@
+//! The database engines whose scripts and history tables are understood.
+
+use serde::{Deserialize, Serialize};
+
+/// An SQL dialect: how scripts are cut into statements and what a transaction can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Dialect {
+    /// PostgreSQL 10 and later.
+    PostgreSql,
+}
+
+impl Dialect {
+    /// The engine's own name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PostgreSql => "PostgreSQL",
+        }
+    }
+
+    /// Whether DDL can be rolled back: only then can a script and its history row be one transaction.
+    pub fn transactional_ddl(self) -> bool {
+        match self {
+            Self::PostgreSql => true,
+        }
+    }
+}

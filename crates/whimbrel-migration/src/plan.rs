@@ -1,0 +1,297 @@
+//! What `migrate` will do: which scripts, in which order, and how each of them runs.
+//!
+//! A plan names scripts by id and carries no text. It holds as long as no row appears in the history that
+//! it did not expect: whoever carries it out reads the history again under the lock and plans anew when
+//! something else wrote there.
+
+use serde::Serialize;
+
+use crate::{
+    conf::ScriptConf,
+    dialect::Dialect,
+    finding::{Finding, FlywayCode, Severity},
+    history::History,
+    scan::ScanFacts,
+    script::{ResolvedScript, ScriptId},
+    settings::{IgnorePattern, OwnTransactions, PatternState, PatternType, Settings, Target},
+    state::{Overview, State},
+    validate::{self, Purpose},
+};
+
+/// How a script runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunMode {
+    /// All statements and the history row in one transaction.
+    InTransaction,
+    /// Each statement for itself, outside a transaction; the history row afterwards.
+    StatementByStatement,
+    /// As [`RunMode::StatementByStatement`], but the script begins and ends transactions itself: when it is
+    /// over, one may be open that has to be closed, and what was kept after a failure is up to the script.
+    ManagesOwnTransactions,
+}
+
+/// One script of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// The script.
+    pub id: ScriptId,
+    /// How it runs.
+    pub run: RunMode,
+    /// Its version is below the database's.
+    pub out_of_order: bool,
+    /// How many statements it has, as far as it was scanned.
+    pub statements: u64,
+}
+
+/// What `migrate` will do, and what speaks against it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MigratePlan {
+    /// The engine that the plan is for.
+    pub dialect: Dialect,
+    /// The version of the database now.
+    pub before: Option<String>,
+    /// What runs, in this order.
+    pub steps: Vec<Step>,
+    /// All steps are one unit (`group`).
+    pub group: bool,
+    /// Rows are written and nothing is run (`skipExecutingMigrations`).
+    pub skip_executing: bool,
+    /// Nothing may run while there is one of these.
+    pub refusals: Vec<Finding>,
+    /// What should be said.
+    pub warnings: Vec<Finding>,
+}
+
+impl MigratePlan {
+    /// Whether it may be carried out.
+    pub fn is_allowed(&self) -> bool {
+        self.refusals.is_empty()
+    }
+
+    fn refused(settings: &Settings, refusals: Vec<Finding>) -> Self {
+        Self {
+            dialect: settings.dialect,
+            before: None,
+            steps: Vec::new(),
+            group: settings.group,
+            skip_executing: settings.skip_executing,
+            refusals,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// Plans `migrate`. `facts` is asked for pending scripts only, once for each: what [`crate::scan`] says about
+/// the text after placeholders were replaced.
+pub fn plan_migrate<E>(
+    scripts: &[ResolvedScript],
+    history: &History,
+    settings: &Settings,
+    mut facts: impl FnMut(&ResolvedScript) -> Result<ScanFacts, E>,
+) -> Result<MigratePlan, E> {
+    let overview = match Overview::build(scripts, history, settings) {
+        Ok(overview) => overview,
+        Err(finding) => return Ok(MigratePlan::refused(settings, vec![finding])),
+    };
+    let mut plan = MigratePlan::refused(settings, Vec::new());
+    plan.before = overview.current_version().map(|version| version.as_str().to_owned());
+    if settings.validate_on_migrate {
+        plan.refusals = validate::validate(&overview, Purpose::Migrate);
+    }
+    if plan.refusals.is_empty() {
+        plan.refusals = failed_rows(&overview);
+    }
+    plan.warnings = warnings(&overview);
+    let mut change_seen = Vec::new();
+    for (id, script) in overview.pending() {
+        let facts = facts(script)?;
+        let out_of_order = script.version().is_some_and(|version| Some(version) < overview.current_version());
+        match decide_run(&facts, &script.conf, settings) {
+            Ok(run) => {
+                change_seen.push(run);
+                plan.steps.push(Step { id, run, out_of_order, statements: facts.statements });
+            }
+            Err(finding) => plan.refusals.push(*finding.in_script(script)),
+        }
+        if settings.target == Target::Next && !settings.group {
+            break;
+        }
+    }
+    if settings.group {
+        unify_group(&mut plan, scripts, settings);
+    }
+    Ok(plan)
+}
+
+/// A refusal that still has to be told which script it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRefusal(Box<Finding>);
+
+impl RunRefusal {
+    /// The finding, with its script named.
+    pub fn in_script(self, script: &ResolvedScript) -> Box<Finding> {
+        Box::new(self.0.in_script(script.script.clone()))
+    }
+}
+
+/// How a script runs: its side file decides, else its statements and the settings.
+pub fn decide_run(facts: &ScanFacts, conf: &ScriptConf, settings: &Settings) -> Result<RunMode, RunRefusal> {
+    let declared = conf.execute_in_transaction;
+    if let Some(control) = &facts.transaction_control
+        && !settings.skip_executing
+    {
+        let allowed = declared == Some(false)
+            || !settings.execute_in_transaction
+            || settings.own_transactions == OwnTransactions::Allow;
+        if !allowed {
+            return Err(RunRefusal(Box::new(own_transaction_finding(control))));
+        }
+        return Ok(RunMode::ManagesOwnTransactions);
+    }
+    if declared.is_none()
+        && settings.execute_in_transaction
+        && !settings.mixed
+        && let Some(change) = &facts.kind_change
+    {
+        return Err(RunRefusal(Box::new(mixed_finding(change))));
+    }
+    let in_transaction =
+        declared.unwrap_or(facts.non_transactional.is_none() && settings.execute_in_transaction);
+    Ok(if in_transaction { RunMode::InTransaction } else { RunMode::StatementByStatement })
+}
+
+pub(crate) fn own_transaction_finding(control: &crate::scan::Seen) -> Finding {
+    Finding::error(
+        "own-transaction-control",
+        format!("{} would end the transaction that holds the script and its history row", control.what),
+    )
+    .at(control.place.line, control.place.column)
+    .coded(FlywayCode::Error)
+    .next_step(
+        "remove it: scripts run in a transaction anyway; or declare that the script manages its own, with executeInTransaction=false in its .conf file",
+    )
+}
+
+pub(crate) fn mixed_finding(change: &crate::scan::KindChange) -> Finding {
+    let mark = if change.non_transactional { " [non-transactional]" } else { "" };
+    Finding::error(
+        "mixed-statements",
+        format!(
+            "Detected both transactional and non-transactional statements within the same migration (even though mixed is false). Offending statement found at line {}: {}{mark}",
+            change.place.line, change.statement
+        ),
+    )
+    .at(change.place.line, change.place.column)
+    .coded(FlywayCode::Error)
+    .next_step("put the statements that cannot run in a transaction into a script of their own, or set mixed")
+}
+
+/// Rows that failed stop everything, unless there is only one, of the future, and the future is ignored.
+fn failed_rows(overview: &Overview<'_>) -> Vec<Finding> {
+    let failed: Vec<_> = overview.rows().iter().filter(|row| row.state.is_failed()).collect();
+    if let [only] = failed.as_slice()
+        && only.state == State::FutureFailed
+        && future_is_ignored(&overview.settings.ignore_patterns)
+    {
+        return Vec::new();
+    }
+    failed
+        .into_iter()
+        .map(|row| {
+            let (code, message) = match row.version {
+                Some(version) => (
+                    FlywayCode::FailedVersionedMigration,
+                    format!("the history contains a failed migration to version {version}"),
+                ),
+                None => (
+                    FlywayCode::FailedRepeatableMigration,
+                    format!("the history contains a failed repeatable migration ({})", row.description()),
+                ),
+            };
+            let finding = Finding::error("failed-migration", message)
+                .coded(code)
+                .in_script(row.path())
+                .next_step("undo by hand what the script left half done, then run repair");
+            match row.version {
+                Some(version) => finding.of_version(version.as_str()),
+                None => finding,
+            }
+        })
+        .collect()
+}
+
+fn future_is_ignored(patterns: &[IgnorePattern]) -> bool {
+    patterns.iter().any(|pattern| {
+        pattern.kind != PatternType::Repeatable
+            && matches!(pattern.state, PatternState::Future | PatternState::Any)
+    })
+}
+
+fn warnings(overview: &Overview<'_>) -> Vec<Finding> {
+    let mut warnings = Vec::new();
+    if overview.settings.out_of_order {
+        warnings.push(Finding::warning(
+            "out-of-order-active",
+            "outOfOrder mode is active: the order of scripts may not be reproducible",
+        ));
+    }
+    let future =
+        overview.rows().iter().filter(|row| matches!(row.state, State::Future | State::FutureFailed));
+    for row in future {
+        let version = row.version.map(ToString::to_string).unwrap_or_default();
+        warnings.push(
+            Finding::warning(
+                "future-version",
+                format!("the database has version {version}, which is newer than every script"),
+            )
+            .of_version(version)
+            .in_script(row.path()),
+        );
+    }
+    for row in overview.rows().iter().filter(|row| row.state == State::Pending) {
+        let Some((_, script)) = row.script else { continue };
+        if script.description_is_too_long() {
+            warnings.push(
+                Finding::new(
+                    Severity::Warning,
+                    "description-too-long",
+                    "the description has more than 200 characters: Flyway's repair fails on it",
+                )
+                .in_script(script.script.clone()),
+            );
+        }
+    }
+    warnings
+}
+
+/// In a group all scripts run the same way.
+fn unify_group(plan: &mut MigratePlan, scripts: &[ResolvedScript], settings: &Settings) {
+    let Some(first) = plan.steps.first() else { return };
+    let in_transaction = first.run == RunMode::InTransaction;
+    let Some(other) = plan.steps.iter().find(|step| (step.run == RunMode::InTransaction) != in_transaction)
+    else {
+        return;
+    };
+    if settings.mixed {
+        for step in plan.steps.iter_mut().filter(|step| step.run == RunMode::InTransaction) {
+            step.run = RunMode::StatementByStatement;
+        }
+        return;
+    }
+    let script = &scripts[other.id.index()];
+    let version = script.version().map(|version| format!("{version} ")).unwrap_or_default();
+    let mark = if other.run == RunMode::InTransaction { "" } else { " [non-transactional]" };
+    plan.refusals.push(
+        Finding::error(
+            "mixed-group",
+            format!(
+                "Detected both transactional and non-transactional migrations within the same migration group (even though mixed is false). First offending migration: \"{version}{}\"{mark}",
+                script.name.description
+            ),
+        )
+        .coded(FlywayCode::Error)
+        .in_script(script.script.clone())
+        .next_step("run them without group, or set mixed"),
+    );
+}

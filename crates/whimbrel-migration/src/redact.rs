@@ -1,0 +1,187 @@
+//! Secrets in SQL and in messages, made unreadable before anything is shown.
+//!
+//! | found | shown |
+//! |---|---|
+//! | `PASSWORD 'x'`, `ENCRYPTED PASSWORD E'x'`, `PASSWORD $$x$$` | `PASSWORD '***'` |
+//! | `IDENTIFIED BY 'x'`, `IDENTIFIED WITH p BY 'x'` | `IDENTIFIED BY '***'` |
+//! | `postgres://user:x@host` | `postgres://***@host` |
+//! | `password=x`, `"password": "x"` | `password=***` |
+//!
+//! It errs on the side of hiding too much.
+
+use std::borrow::Cow;
+
+const HIDDEN: &str = "***";
+
+/// The text with everything hidden that looks like a secret.
+pub fn redact(text: &str) -> Cow<'_, str> {
+    let text = hide_userinfo(text);
+    match hide_after_words(&text) {
+        Some(hidden) => Cow::Owned(hidden),
+        None => text,
+    }
+}
+
+/// `scheme://userinfo@host`: the user goes too, it may be a token.
+fn hide_userinfo(text: &str) -> Cow<'_, str> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(found) = rest.find("://") {
+        let (before, after) = rest.split_at(found + 3);
+        out.push_str(before);
+        let end = after.find(|c: char| matches!(c, '/' | '?' | '#' | '"' | '\'') || c.is_whitespace());
+        let authority = &after[..end.unwrap_or(after.len())];
+        // A password may itself hold a slash or a question mark: the last @ before a blank counts.
+        let wide_end = after.find(|c: char| matches!(c, '"' | '\'') || c.is_whitespace());
+        let wide = &after[..wide_end.unwrap_or(after.len())];
+        let at = authority.rfind('@').or_else(|| {
+            let at = wide.rfind('@')?;
+            wide[..at].contains(':').then_some(at)
+        });
+        match at {
+            Some(at) => {
+                out.push_str(HIDDEN);
+                rest = &after[at..];
+            }
+            None => rest = after,
+        }
+    }
+    if out.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// Values after `password` and its relatives; nothing when there is none.
+fn hide_after_words(text: &str) -> Option<String> {
+    const WORDS: [&str; 5] = ["password", "passwd", "pwd", "identified", "passphrase"];
+    let lower = text.to_ascii_lowercase();
+    let mut out = String::new();
+    let mut done = 0;
+    let mut from = 0;
+    while let Some((start, word)) =
+        WORDS.iter().filter_map(|word| Some((from + lower[from..].find(word)?, *word))).min()
+    {
+        let after = start + word.len();
+        from = after;
+        let value = if word == "identified" {
+            identified_value(&lower, after)
+        } else {
+            password_value(&lower, after)
+        };
+        if let Some((begin, end)) = value {
+            out.push_str(&text[done..begin]);
+            out.push_str(HIDDEN);
+            done = end;
+            from = end;
+        }
+    }
+    (done > 0).then(|| {
+        out.push_str(&text[done..]);
+        out
+    })
+}
+
+/// After `password`: `= x`, `: x` or a literal.
+fn password_value(text: &str, after: usize) -> Option<(usize, usize)> {
+    let rest = &text[after..];
+    let name_ends = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
+    let after = after + name_ends;
+    let rest = text[after..].strip_prefix('"').unwrap_or(&text[after..]);
+    let blanks = rest.len() - rest.trim_start().len();
+    let after = text.len() - rest.len() + blanks;
+    let rest = &text[after..];
+    if let Some(assigned) = rest.strip_prefix(":=").or_else(|| rest.strip_prefix(['=', ':'])) {
+        let value = assigned.trim_start_matches([' ', '\t']);
+        let begin = text.len() - value.len();
+        return literal(text, begin).or_else(|| bare(text, begin));
+    }
+    literal(text, after)
+}
+
+/// After `identified`: `by 'x'`, `with plugin by 'x'`, `by password 'x'`.
+fn identified_value(text: &str, after: usize) -> Option<(usize, usize)> {
+    let statement_end = text[after..].find(';').map_or(text.len(), |end| after + end);
+    let statement = &text[after..statement_end.max(after)];
+    let by = statement.find(" by ").or_else(|| statement.find(" as "))?;
+    let quote = text[after + by..].find(['\'', '"'])?;
+    literal(text, after + by + quote)
+}
+
+/// A string literal that begins at `begin` (an `e`, `u&` or `n` before it allowed).
+fn literal(text: &str, begin: usize) -> Option<(usize, usize)> {
+    let rest = text.get(begin..)?;
+    let prefix = ["e'", "n'", "u&'"].iter().find(|prefix| rest.starts_with(**prefix));
+    let open = prefix.map_or(0, |prefix| prefix.len() - 1);
+    let body = &rest[open..];
+    let quote = body.chars().next()?;
+    match quote {
+        '\'' | '"' => {
+            let escapes = prefix.is_some_and(|prefix| prefix.starts_with('e'));
+            let end = quoted_length(&body[1..], quote as u8, escapes);
+            Some((begin + open, begin + open + 1 + end))
+        }
+        '$' => {
+            let tag = body[1..].find('$')? + 2;
+            let delimiter = &body[..tag];
+            let end = body[tag..].find(delimiter).map_or(body.len(), |end| tag + end + tag);
+            Some((begin, begin + end))
+        }
+        _ => None,
+    }
+}
+
+/// Length up to and including the closing quote, or to the end.
+fn quoted_length(body: &str, quote: u8, escapes: bool) -> usize {
+    let bytes = body.as_bytes();
+    let mut index = 0;
+    while index < bytes.len() {
+        if escapes && bytes[index] == b'\\' {
+            index += 2;
+        } else if bytes[index] == quote {
+            if bytes.get(index + 1) == Some(&quote) {
+                index += 2;
+            } else {
+                return index + 1;
+            }
+        } else {
+            index += 1;
+        }
+    }
+    bytes.len()
+}
+
+/// A value without quotes.
+fn bare(text: &str, begin: usize) -> Option<(usize, usize)> {
+    let rest = &text[begin..];
+    let end = rest
+        .find(|c: char| c.is_whitespace() || matches!(c, '&' | ';' | ',' | ')' | '"' | '\''))
+        .unwrap_or(rest.len());
+    (end > 0).then_some((begin, begin + end))
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+
+    #[test_case("CREATE ROLE a PASSWORD 's3cr''et' LOGIN" => "CREATE ROLE a PASSWORD *** LOGIN")]
+    #[test_case("alter user a with encrypted password e's3\\'cret';" => "alter user a with encrypted password e***;")]
+    #[test_case("ALTER USER a PASSWORD $x$s3cret$x$ VALID" => "ALTER USER a PASSWORD *** VALID")]
+    #[test_case("CREATE USER a IDENTIFIED BY 's3cret'" => "CREATE USER a IDENTIFIED BY ***")]
+    #[test_case("CREATE USER a IDENTIFIED WITH p BY \"s3cret\"" => "CREATE USER a IDENTIFIED WITH p BY ***")]
+    #[test_case("postgres://u:s3cret@h/db?x=1" => "postgres://***@h/db?x=1")]
+    #[test_case("url postgres://u:s3/cr?et@h:5432/db" => "url postgres://***@h:5432/db")]
+    #[test_case("jdbc:postgresql://h/db?user=u&password=s3cret&ssl=true" => "jdbc:postgresql://h/db?user=u&password=***&ssl=true")]
+    #[test_case("host=h password='s3 cret' user=u" => "host=h password=*** user=u")]
+    #[test_case("{\"password\": \"s3cret\"}" => "{\"password\": ***}")]
+    #[test_case("CREATE SUBSCRIPTION s CONNECTION 'host=h password=s3cret'" => "CREATE SUBSCRIPTION s CONNECTION 'host=h password=***'")]
+    #[test_case("PASSWORD 's3cret" => "PASSWORD ***")]
+    #[test_case("the password is wrong" => "the password is wrong")]
+    #[test_case("https://example.org/a@b" => "https://example.org/a@b")]
+    fn secrets_are_hidden(text: &str) -> String {
+        redact(text).into_owned()
+    }
+}

@@ -1,0 +1,125 @@
+//! What `repair` will do to the history.
+//!
+//! In this order: failed rows are removed; every row whose file is gone gets a DELETE row; rows whose file
+//! changed are aligned with it.
+
+use serde::Serialize;
+
+use crate::{
+    finding::Finding,
+    history::{History, NewRow, RowType},
+    name::ScriptKind,
+    script::ResolvedScript,
+    settings::{Settings, Target},
+    state::{InfoRow, Overview, State},
+    validate::{is_ignored, is_same_description},
+};
+
+/// One change to the history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "action")]
+pub enum RepairAction {
+    /// Remove a failed row.
+    RemoveFailed {
+        /// Its rank.
+        installed_rank: i32,
+        /// Its version.
+        version: Option<String>,
+        /// Its description.
+        description: String,
+        /// Its path.
+        script: String,
+    },
+    /// Append a DELETE row for a row whose file is gone.
+    MarkDeleted {
+        /// The rank of the row that is taken away.
+        deletes: i32,
+        /// The row to append.
+        row: NewRow,
+    },
+    /// Make a row say what its file says.
+    Align {
+        /// Its rank.
+        installed_rank: i32,
+        /// Its version.
+        version: Option<String>,
+        /// The description from now on.
+        description: String,
+        /// The type from now on.
+        #[serde(rename = "type")]
+        row_type: RowType,
+        /// The checksum from now on.
+        checksum: Option<i32>,
+        /// The checksum until now.
+        was: Option<i32>,
+    },
+}
+
+/// Plans `repair`. The settings' target and out-of-order rule do not count, as in Flyway.
+pub fn plan_repair(
+    scripts: &[ResolvedScript],
+    history: &History,
+    settings: &Settings,
+) -> Result<Vec<RepairAction>, Finding> {
+    let settings = Settings { target: Target::Latest, out_of_order: true, ..settings.clone() };
+    Overview::build(scripts, history, &settings)?;
+    let mut actions = Vec::new();
+    let mut kept = Vec::new();
+    for read in history.read_rows() {
+        let row = &read.row;
+        if row.success {
+            kept.push(read.clone());
+        } else {
+            actions.push(RepairAction::RemoveFailed {
+                installed_rank: row.installed_rank,
+                version: row.version.clone(),
+                description: row.description.clone(),
+                script: row.script.clone(),
+            });
+        }
+    }
+    let history = History::from_read(kept);
+    let overview = Overview::build(scripts, &history, &settings)?;
+    let mut rank = history.next_rank(&RowType::Delete);
+    for row in overview.rows().iter().filter(|row| is_gone(row, &settings)) {
+        let Some(applied) = row.applied else { continue };
+        actions.push(RepairAction::MarkDeleted {
+            deletes: applied.installed_rank,
+            row: NewRow::delete(applied, rank),
+        });
+        rank = rank.wrapping_add(1);
+    }
+    actions.extend(
+        overview.rows().iter().filter(|row| !is_ignored(&settings.ignore_patterns, row)).filter_map(align),
+    );
+    Ok(actions)
+}
+
+fn is_gone(row: &InfoRow<'_>, settings: &Settings) -> bool {
+    let gone =
+        matches!(row.state, State::Missing | State::MissingFailed | State::Future | State::FutureFailed);
+    let row_type = row.row_type();
+    gone && !row_type.is_synthetic() && !row_type.is_undo() && !is_ignored(&settings.ignore_patterns, row)
+}
+
+fn align(row: &InfoRow<'_>) -> Option<RepairAction> {
+    let (applied, (_, script)) = (row.applied?, row.script?);
+    if matches!(row.state, State::Deleted | State::Undone) {
+        return None;
+    }
+    let differs = if script.name.kind == ScriptKind::Repeatable {
+        applied.checksum == Some(script.raw_checksum) && applied.checksum != Some(script.checksum())
+    } else {
+        applied.checksum != Some(script.checksum())
+            || applied.row_type != script.row_type()
+            || !is_same_description(&applied.description, &script.stored_description())
+    };
+    differs.then(|| RepairAction::Align {
+        installed_rank: applied.installed_rank,
+        version: applied.version.clone(),
+        description: script.stored_description(),
+        row_type: script.row_type(),
+        checksum: Some(script.checksum()),
+        was: applied.checksum,
+    })
+}

@@ -1,0 +1,97 @@
+//! What a whole script means for the way it runs.
+
+use super::{Effect, Piece, Place, ScanError, Scanner, Statement};
+use crate::dialect::Dialect;
+
+/// A statement of some kind, and where the first of them is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its first token.
+    pub place: Place,
+    /// What it is, for example `VACUUM`.
+    pub what: &'static str,
+}
+
+/// The first statement that is of another kind than those before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KindChange {
+    /// Its first token.
+    pub place: Place,
+    /// Its text, as far as it helps to recognise it.
+    pub statement: String,
+    /// Whether it is the one that cannot run in a transaction.
+    pub non_transactional: bool,
+}
+
+/// What is known about a script after one pass over its statements.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScanFacts {
+    /// How many statements there are.
+    pub statements: u64,
+    /// The first statement that may run in a transaction.
+    pub transactional: Option<Place>,
+    /// The first statement that cannot run in a transaction.
+    pub non_transactional: Option<Seen>,
+    /// Where transactional and non-transactional statements meet.
+    pub kind_change: Option<KindChange>,
+    /// The first statement that begins or ends a transaction.
+    pub transaction_control: Option<Seen>,
+    /// Whether there is COPY data.
+    pub copies: bool,
+}
+
+const SHOWN_STATEMENT: usize = 200;
+
+impl ScanFacts {
+    /// Adds a statement.
+    pub fn add(&mut self, statement: &Statement<'_>) {
+        self.statements += 1;
+        let place = statement.place;
+        let non_transactional = match statement.effect {
+            Effect::NonTransactional(what) => {
+                self.non_transactional.get_or_insert(Seen { place, what });
+                true
+            }
+            Effect::TransactionControl(what) => {
+                self.transaction_control.get_or_insert(Seen { place, what });
+                false
+            }
+            Effect::CopyFromStdin => {
+                self.copies = true;
+                false
+            }
+            Effect::Transactional => false,
+        };
+        if !non_transactional {
+            self.transactional.get_or_insert(place);
+        }
+        let both = self.transactional.is_some() && self.non_transactional.is_some();
+        if both && self.kind_change.is_none() {
+            let shown = statement.text.floor_char_boundary(SHOWN_STATEMENT);
+            let statement = statement.text[..shown].to_owned();
+            self.kind_change = Some(KindChange { place, statement, non_transactional });
+        }
+    }
+}
+
+/// The facts about a script in memory.
+pub fn facts(dialect: Dialect, bytes: &[u8]) -> Result<ScanFacts, ScanError> {
+    let mut scanner = Scanner::new(dialect);
+    let mut facts = ScanFacts::default();
+    for piece in bytes.chunks(64 * 1024) {
+        scanner.feed(piece);
+        drain(&mut scanner, &mut facts)?;
+    }
+    scanner.finish();
+    drain(&mut scanner, &mut facts)?;
+    Ok(facts)
+}
+
+fn drain(scanner: &mut Scanner, facts: &mut ScanFacts) -> Result<(), ScanError> {
+    while let Some(piece) = scanner.next_piece()? {
+        if let Piece::Statement(statement) = piece {
+            facts.add(&statement);
+        }
+    }
+    Ok(())
+}

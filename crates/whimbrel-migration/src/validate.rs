@@ -1,0 +1,239 @@
+//! Whether files and history agree.
+
+use crate::{
+    finding::{Finding, FlywayCode},
+    history::{NO_DESCRIPTION, RowType},
+    settings::{IgnorePattern, PatternState, PatternType},
+    state::{InfoRow, Overview, State},
+};
+
+/// Who asks: `migrate` does not mind what is pending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The verb `validate`: a pending script is a finding.
+    Validate,
+    /// The check before `migrate`: pending scripts are what it is about to run, but a repeatable's checksum
+    /// has to be that of its text with placeholders replaced.
+    Migrate,
+}
+
+const REVERT_OR_REPAIR: &str =
+    "Either revert the changes to the migration, or run repair to update the schema history.";
+
+/// Every disagreement, in the order of `info`; empty when all is well.
+pub fn validate(overview: &Overview<'_>, purpose: Purpose) -> Vec<Finding> {
+    let mut patterns = overview.settings.ignore_patterns.clone();
+    if purpose == Purpose::Migrate {
+        patterns.push(IgnorePattern { kind: PatternType::Any, state: PatternState::Pending });
+    }
+    let check = Check { overview, patterns };
+    overview.rows().iter().filter_map(|row| check.row(row)).collect()
+}
+
+/// Whether an ignore pattern covers a line: `pending` also hides outdated repeatables.
+pub fn is_ignored(patterns: &[IgnorePattern], row: &InfoRow<'_>) -> bool {
+    patterns.iter().any(|pattern| {
+        let kind = match pattern.kind {
+            PatternType::Any => true,
+            PatternType::Versioned => row.version.is_some(),
+            PatternType::Repeatable => row.version.is_none(),
+        };
+        kind && match pattern.state {
+            PatternState::Any => matches!(
+                row.state,
+                State::Missing
+                    | State::MissingFailed
+                    | State::Pending
+                    | State::Outdated
+                    | State::Ignored
+                    | State::Future
+                    | State::FutureFailed
+            ),
+            PatternState::Missing => matches!(row.state, State::Missing | State::MissingFailed),
+            PatternState::Pending => matches!(row.state, State::Pending | State::Outdated),
+            PatternState::Ignored => row.state == State::Ignored,
+            PatternState::Future => matches!(row.state, State::Future | State::FutureFailed),
+        }
+    })
+}
+
+struct Check<'o, 'a> {
+    overview: &'o Overview<'a>,
+    patterns: Vec<IgnorePattern>,
+}
+
+impl Check<'_, '_> {
+    fn row(&self, row: &InfoRow<'_>) -> Option<Finding> {
+        if matches!(row.state, State::Undone | State::AboveTarget | State::Deleted)
+            || is_ignored(&self.patterns, row)
+        {
+            return None;
+        }
+        let finding = failed(row)
+            .or_else(|| not_resolved(row))
+            .or_else(|| not_applied(row))
+            .or_else(|| outdated(row))
+            .or_else(|| self.mismatch(row))?;
+        let finding = finding.in_script(row.path());
+        Some(match row.version {
+            Some(version) => finding.of_version(version.as_str()),
+            None => finding,
+        })
+    }
+
+    fn pending_is_ignored(&self, row: &InfoRow<'_>) -> bool {
+        let pending = InfoRow { state: State::Pending, ..*row };
+        is_ignored(&self.patterns, &pending)
+    }
+
+    fn mismatch(&self, row: &InfoRow<'_>) -> Option<Finding> {
+        let (applied, (_, script)) = (row.applied?, row.script?);
+        // What lies at or below a baseline was never compared with its file.
+        if row.version.is_some() && row.version <= self.overview.baseline {
+            return None;
+        }
+        let name = match row.version {
+            Some(version) => format!("version {version}"),
+            None => applied.script.clone(),
+        };
+        let mismatch = |slug, code, what: &str, stored: &str, local: &str| {
+            Finding::error(
+                slug,
+                format!(
+                    "Migration {what} mismatch for migration {name}\n-> Applied to database : {stored}\n-> Resolved locally    : {local}\n{REVERT_OR_REPAIR}"
+                ),
+            )
+            .coded(code)
+            .next_step("revert the file to what was applied, or run repair to accept it as it is")
+        };
+        if applied.row_type != script.row_type() {
+            return Some(mismatch(
+                "type-mismatch",
+                FlywayCode::TypeMismatch,
+                "type",
+                applied.row_type.as_str(),
+                script.row_type().as_str(),
+            ));
+        }
+        let compares_checksum = row.version.is_some()
+            || (self.pending_is_ignored(row) && !matches!(row.state, State::Outdated | State::Superseded));
+        if compares_checksum && applied.checksum.is_some_and(|stored| stored != script.checksum()) {
+            let stored = applied.checksum.map_or_else(|| "null".to_owned(), |checksum| checksum.to_string());
+            return Some(mismatch(
+                "checksum-mismatch",
+                FlywayCode::ChecksumMismatch,
+                "checksum",
+                &stored,
+                &script.checksum().to_string(),
+            ));
+        }
+        let local = script.stored_description();
+        if !is_same_description(&applied.description, &local) {
+            return Some(mismatch(
+                "description-mismatch",
+                FlywayCode::DescriptionMismatch,
+                "description",
+                &applied.description,
+                &local,
+            ));
+        }
+        None
+    }
+}
+
+pub(crate) fn is_same_description(stored: &str, local: &str) -> bool {
+    stored == local || (stored == NO_DESCRIPTION && local.is_empty())
+}
+
+fn failed(row: &InfoRow<'_>) -> Option<Finding> {
+    if !row.state.is_failed() {
+        return None;
+    }
+    const AFTERWARDS: &str =
+        "Please remove any half-completed changes then run repair to fix the schema history.";
+    let finding = match row.version {
+        Some(version) => Finding::error(
+            "failed-migration",
+            format!("Detected failed migration to version {version} ({}).\n{AFTERWARDS}", row.description()),
+        )
+        .coded(FlywayCode::FailedVersionedMigration),
+        None => Finding::error(
+            "failed-migration",
+            format!("Detected failed repeatable migration: {}.\n{AFTERWARDS}", row.description()),
+        )
+        .coded(FlywayCode::FailedRepeatableMigration),
+    };
+    Some(finding.next_step("undo by hand what the script left half done, then run repair"))
+}
+
+fn not_resolved(row: &InfoRow<'_>) -> Option<Finding> {
+    let applied = row.applied?;
+    if row.script.is_some() || applied.row_type.is_synthetic() || row.state == State::Superseded {
+        return None;
+    }
+    if matches!(applied.row_type, RowType::UndoScript) {
+        return None;
+    }
+    const AFTERWARDS: &str =
+        "If you removed this migration intentionally, run repair to mark the migration as deleted.";
+    let finding = match row.version {
+        Some(version) => Finding::error(
+            "applied-migration-missing",
+            format!("Detected applied migration not resolved locally: {version}.\n{AFTERWARDS}"),
+        )
+        .coded(FlywayCode::AppliedVersionedMigrationNotResolved),
+        None => Finding::error(
+            "applied-migration-missing",
+            format!("Detected applied migration not resolved locally: {}.\n{AFTERWARDS}", row.description()),
+        )
+        .coded(FlywayCode::AppliedRepeatableMigrationNotResolved),
+    };
+    Some(finding.next_step("bring the file back, or run repair to mark it as deleted"))
+}
+
+fn not_applied(row: &InfoRow<'_>) -> Option<Finding> {
+    let is_baseline_script = row.row_type() == RowType::SqlBaseline;
+    let (slug, hint, next_step) = match row.state {
+        State::Ignored if !is_baseline_script => (
+            "migration-ignored",
+            "To ignore this migration, set -ignoreMigrationPatterns='*:ignored'. To allow executing this migration, set -outOfOrder=true.",
+            "give it a version above the applied ones, or allow outOfOrder",
+        ),
+        State::Pending => (
+            "migration-pending",
+            "To fix this error, either run migrate, or set -ignoreMigrationPatterns='*:pending'.",
+            "run migrate",
+        ),
+        _ => return None,
+    };
+    let finding = match row.version {
+        Some(version) => Finding::error(
+            slug,
+            format!("Detected resolved migration not applied to database: {version}.\n{hint}"),
+        )
+        .coded(FlywayCode::ResolvedVersionedMigrationNotApplied),
+        None => Finding::error(
+            slug,
+            format!(
+                "Detected resolved repeatable migration not applied to database: {}.\n{hint}",
+                row.description()
+            ),
+        )
+        .coded(FlywayCode::ResolvedRepeatableMigrationNotApplied),
+    };
+    Some(finding.next_step(next_step))
+}
+
+fn outdated(row: &InfoRow<'_>) -> Option<Finding> {
+    (row.state == State::Outdated).then(|| {
+        Finding::error(
+            "repeatable-outdated",
+            format!(
+                "Detected outdated resolved repeatable migration that should be re-applied to database: {}.\nRun migrate to execute this migration.",
+                row.description()
+            ),
+        )
+        .coded(FlywayCode::OutdatedRepeatableMigration)
+        .next_step("run migrate")
+    })
+}
