@@ -150,7 +150,10 @@ fn what_cannot_work_is_refused_with_a_reason() {
         (&["--values", &hook, "--set", "hook.deletePolicy={hook-succeeded}"], "hook"),
         (&["--values", &hook, "--set", "job.ttlSecondsAfterFinished=5"], "minimum"),
         (&["--values", &hook, "--set", "databases.platform.password=x"], "password"),
-        (&["--values", &hook, "--set", "databases.x.secret=s,databases.x.keys.user=u"], "needs url, jdbc, or host"),
+        (
+            &["--values", &hook, "--set", "databases.x.secret=s,databases.x.keys.user=u"],
+            "needs url, jdbc, or host",
+        ),
     ];
     for (arguments, expected) in cases {
         let reason = refusal(arguments);
