@@ -1,5 +1,5 @@
 #!/bin/bash
-# servers.sh up [NAME…] | down | status: servers on the host side of the testbed (default: all of them)
+# servers.sh up [NAME…] | down [NAME…] | status: servers on the host side of the testbed (default: all of them)
 #
 #   postgres   127.0.0.1:55432 and 10.201.0.1:55432, user postgres, password postgres
 #   docker     unix:///var/run/docker.sock; an engine that answers already is used, and not stopped
@@ -79,12 +79,21 @@ up() {
   for name in "${@:-postgres docker registry}"; do for name in $name; do "up_$name"; done; done
 }
 
-down() {
-  stop postgres
+# Data goes with its server: every test makes what it needs.
+down_postgres() { stop postgres; rm -rf "$state/postgres" "$state/postgres.password"; }
+down_docker() { stop docker; rm -rf "$state/docker" "$state/docker-run"; }
+down_registry() {
   stop registry-127.0.0.1
   stop registry-$host_address
-  stop docker
-  [ -s "$state/holder" ] || ip link del wb0 2>/dev/null || true
+  rm -rf "$state/registry" "$state"/registry-*.yml
+}
+
+down() {
+  local name
+  for name in "${@:-postgres registry docker}"; do
+    for name in $name; do [ "$name" = node ] || "down_$name"; done
+  done
+  [ -s "$state/holder" ] || runs postgres || runs registry-$host_address || ip link del wb0 2>/dev/null || true
 }
 
 status() {
@@ -96,7 +105,7 @@ status() {
 
 case ${1:-} in
   up) up "${@:2}" ;;
-  down) down ;;
+  down) down "${@:2}" ;;
   status) status ;;
   *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
