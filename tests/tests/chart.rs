@@ -51,7 +51,6 @@ fn field<'a>(manifest: &'a str, key: &str) -> &'a str {
 }
 
 #[test]
-#[ignore = "needs helm (tests/run builds it)"]
 fn every_example_renders_as_recorded() {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("../chart/snapshots");
@@ -64,7 +63,6 @@ fn every_example_renders_as_recorded() {
 }
 
 #[test]
-#[ignore = "needs helm (tests/run builds it)"]
 fn lint_has_nothing_to_say() {
     for name in ["hook", "plain-job", "production", "off"] {
         let output = helm(&["lint", "--strict", "charts/whimbrel-migrations", "--values", &example(name)]);
@@ -75,7 +73,6 @@ fn lint_has_nothing_to_say() {
 }
 
 #[test]
-#[ignore = "needs helm (tests/run builds it)"]
 fn switched_off_renders_no_job() {
     let manifest = render(&["--values", &example("hook"), "--set", "migrations.enabled=false"]);
     assert!(!manifest.contains("kind: Job"), "{manifest}");
@@ -83,7 +80,6 @@ fn switched_off_renders_no_job() {
 }
 
 #[test]
-#[ignore = "needs helm (tests/run builds it)"]
 fn a_disabled_database_costs_no_secret() {
     let manifest = render(&["--values", &example("hook")]);
     assert!(!manifest.contains("graph-db-credentials"), "{manifest}");
@@ -91,7 +87,6 @@ fn a_disabled_database_costs_no_secret() {
 }
 
 #[test]
-#[ignore = "needs helm (tests/run builds it)"]
 fn whatever_changes_the_pod_changes_the_tracked_object() {
     let tracked = |set: &str| {
         let manifest =
@@ -113,7 +108,6 @@ fn whatever_changes_the_pod_changes_the_tracked_object() {
 }
 
 #[test]
-#[ignore = "needs helm (tests/run builds it)"]
 fn a_plain_job_is_named_for_what_it_runs() {
     let name = |set: &str| {
         let manifest =
@@ -128,7 +122,6 @@ fn a_plain_job_is_named_for_what_it_runs() {
 }
 
 #[test]
-#[ignore = "needs helm (tests/run builds it)"]
 fn the_deadlines_lie_within_each_other() {
     let manifest = render(&["--values", &example("hook"), "--set", "job.activeDeadlineSeconds=900"]);
     assert_eq!(field(&manifest, "activeDeadlineSeconds"), "900");
@@ -138,7 +131,6 @@ fn the_deadlines_lie_within_each_other() {
 }
 
 #[test]
-#[ignore = "needs helm (tests/run builds it)"]
 fn what_cannot_work_is_refused_with_a_reason() {
     let hook = example("hook");
     let cases: &[(&[&str], &str)] = &[
@@ -162,7 +154,6 @@ fn what_cannot_work_is_refused_with_a_reason() {
 }
 
 #[test]
-#[ignore = "needs helm (tests/run builds it)"]
 fn a_secret_value_has_no_way_into_the_render() {
     let hook = example("hook");
     for set in [
@@ -177,7 +168,6 @@ fn a_secret_value_has_no_way_into_the_render() {
 }
 
 #[test]
-#[ignore = "needs helm (tests/run builds it)"]
 fn the_pod_has_no_more_rights_than_it_needs() {
     let manifest = render(&["--values", &example("production"), "--show-only", "templates/job.yaml"]);
     for line in [
@@ -212,7 +202,6 @@ fn values_of_the_project() -> Value {
 }
 
 #[test]
-#[ignore = "needs helm (tests/run builds it)"]
 fn the_sample_values_say_what_the_project_file_says() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let path = folder.path().join("values.json");

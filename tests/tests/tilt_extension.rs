@@ -116,7 +116,6 @@ fn named<'a>(manifests: &'a [Value], name: &str) -> &'a Value {
 }
 
 #[test]
-#[ignore = "needs tilt (tests/run builds it)"]
 fn the_tiltfile_has_the_five_resources_under_their_label() {
     let bench = Bench::new("");
     let manifests = manifests(&bench, &[]);
@@ -133,7 +132,6 @@ fn the_tiltfile_has_the_five_resources_under_their_label() {
 }
 
 #[test]
-#[ignore = "needs tilt (tests/run builds it)"]
 fn registry_names_and_context_are_arguments() {
     let bench = Bench::new("");
     let arguments =
@@ -151,7 +149,6 @@ fn registry_names_and_context_are_arguments() {
 }
 
 #[test]
-#[ignore = "needs tilt (tests/run builds it)"]
 fn the_watcher_serves_beside_other_updates() {
     let bench = Bench::new("");
     let manifests = manifests(&bench, &["--watcher"]);
@@ -162,7 +159,6 @@ fn the_watcher_serves_beside_other_updates() {
 }
 
 #[test]
-#[ignore = "needs tilt (tests/run builds it)"]
 fn tilt_ci_runs_the_chain_in_order() {
     let bench = Bench::new("");
     let output = bench.run(&["ci", "--web-mode=prod"]);
@@ -171,7 +167,6 @@ fn tilt_ci_runs_the_chain_in_order() {
 }
 
 #[test]
-#[ignore = "needs tilt (tests/run builds it)"]
 fn tilt_ci_is_red_at_the_first_failure_and_goes_no_further() {
     let bench = Bench::new("secrets");
     let output = bench.run(&["ci", "--web-mode=prod"]);
@@ -180,7 +175,6 @@ fn tilt_ci_is_red_at_the_first_failure_and_goes_no_further() {
 }
 
 #[test]
-#[ignore = "needs tilt (tests/run builds it)"]
 fn tilt_up_runs_what_is_triggered_and_nothing_else() {
     let bench = Bench::new("tail");
     let mut command = bench.tilt(&["up", "--stream", "--web-mode=prod"]);
