@@ -101,6 +101,12 @@ impl Engine {
         Ok(Self { docker, host: host.to_owned() })
     }
 
+    /// The version of the API that both sides speak.
+    #[must_use]
+    pub fn api_version(&self) -> String {
+        self.docker.client_version().to_string()
+    }
+
     /// Loads an image under these names (`repository:tag`) and verifies that they lead to it.
     pub async fn load(
         &self,
