@@ -1,0 +1,128 @@
+//! What a database can answer instead of what was asked for.
+
+use thiserror::Error;
+
+/// A boxed cause of another crate's type.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// An error that the server reported, field by field.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{severity}: {message} (SQLSTATE {sqlstate})")]
+pub struct ServerError {
+    /// `ERROR`, `FATAL` or `PANIC`.
+    pub severity: &'static str,
+    /// Five characters that name the condition.
+    pub sqlstate: String,
+    /// The message.
+    pub message: String,
+    /// More about it.
+    pub detail: Option<String>,
+    /// The server's advice.
+    pub hint: Option<String>,
+    /// Where in the statement: characters, counted from 1.
+    pub position: Option<usize>,
+    /// The calls that led to it, innermost first (PL/pgSQL functions and the like).
+    pub context: Option<String>,
+    /// The constraint that was hurt.
+    pub constraint: Option<String>,
+}
+
+impl ServerError {
+    /// Whether the server ended the session with this error.
+    pub fn ends_session(&self) -> bool {
+        self.severity != "ERROR"
+            || matches!(self.sqlstate.as_str(), "57P01" | "57P02" | "57P03" | "57P05" | "25P03")
+    }
+
+    /// Whether somebody cancelled the statement.
+    pub fn is_cancelled(&self) -> bool {
+        self.sqlstate == "57014"
+    }
+}
+
+/// A query did not give its answer.
+#[derive(Debug, Error)]
+pub enum DatabaseError {
+    /// The server said no. The session can go on, unless [`ServerError::ends_session`].
+    #[error("the server refused the statement")]
+    Server(#[source] ServerError),
+    /// The connection is gone: what the last statement did is not known.
+    #[error("the connection to the database was lost")]
+    ConnectionLost(#[source] BoxError),
+    /// The server answered something that we did not expect. The session must not be used any more.
+    #[error("the database's answer was not understood")]
+    Protocol(#[source] BoxError),
+}
+
+impl DatabaseError {
+    /// The server's own error, if it is one.
+    pub fn server(&self) -> Option<&ServerError> {
+        match self {
+            Self::Server(error) => Some(error),
+            Self::ConnectionLost(_) | Self::Protocol(_) => None,
+        }
+    }
+
+    /// The SQLSTATE, if the server gave one.
+    pub fn sqlstate(&self) -> Option<&str> {
+        self.server().map(|error| error.sqlstate.as_str())
+    }
+
+    /// Whether the session has come to its end with this error.
+    pub fn is_connection_lost(&self) -> bool {
+        match self {
+            Self::Server(error) => error.ends_session(),
+            Self::ConnectionLost(_) | Self::Protocol(_) => true,
+        }
+    }
+}
+
+/// Why there is no session, in classes that tell whether waiting helps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectErrorKind {
+    /// Nobody answers there, or the name is not known (yet).
+    Unreachable,
+    /// The server is starting up, shutting down, or has no free slot.
+    NotReady,
+    /// Wrong password, unknown role, or not allowed from here.
+    LoginRefused,
+    /// There is no such database.
+    NoDatabase,
+    /// TLS was wanted and failed.
+    Tls,
+    /// The server answered something else.
+    Other,
+}
+
+impl ConnectErrorKind {
+    /// Whether the same attempt may succeed later without anybody changing a setting.
+    pub fn is_transient(self) -> bool {
+        matches!(self, Self::Unreachable | Self::NotReady)
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Unreachable => "cannot be reached",
+            Self::NotReady => "is not ready",
+            Self::LoginRefused => "refused the login",
+            Self::NoDatabase => "does not exist",
+            Self::Tls => "could not be reached by TLS",
+            Self::Other => "could not be connected to",
+        }
+    }
+}
+
+/// No session came about. Transient kinds have been tried again until the deadline.
+#[derive(Debug, Error)]
+#[error("database {target} {}", kind.words())]
+pub struct ConnectError {
+    /// The class of the failure.
+    pub kind: ConnectErrorKind,
+    /// `host:port/database`.
+    pub target: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What the last attempt met.
+    #[source]
+    pub cause: BoxError,
+}
