@@ -14,4 +14,7 @@
 #![warn(missing_docs)]
 
 pub mod client;
+pub mod follow;
 pub mod pull;
+pub mod registry_hosting;
+pub mod secrets;
