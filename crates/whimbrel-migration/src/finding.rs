@@ -89,6 +89,9 @@ pub struct Finding {
     /// The version that it is about, as written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// The description that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
     /// Line in the script, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
@@ -110,6 +113,7 @@ impl Finding {
             message: message.into(),
             script: None,
             version: None,
+            description: None,
             line: None,
             column: None,
             next_step: None,
@@ -144,6 +148,13 @@ impl Finding {
     #[must_use]
     pub fn of_version(mut self, version: impl Into<String>) -> Self {
         self.version = Some(version.into());
+        self
+    }
+
+    /// Names the description.
+    #[must_use]
+    pub fn of_description(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
         self
     }
 

@@ -180,12 +180,11 @@ impl NewRow {
 
     /// The marker of `baseline`; always the first row.
     pub fn baseline(settings: &Settings) -> Self {
-        let description = crate::script::abbreviate_description(&settings.baseline_description);
         Self {
             installed_rank: 1,
             version: Some(settings.baseline_version.as_str().to_owned()),
-            script: description.clone(),
-            description,
+            description: crate::script::abbreviate_description(&settings.baseline_description),
+            script: crate::script::abbreviate_script(&settings.baseline_description),
             row_type: RowType::Baseline,
             checksum: None,
             execution_time: 0,

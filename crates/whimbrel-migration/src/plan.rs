@@ -16,6 +16,7 @@ use crate::{
     settings::{IgnorePattern, OwnTransactions, PatternState, PatternType, Settings, Target},
     state::{Overview, State},
     validate::{self, Purpose},
+    version::MAX_VERSION_CHARS,
 };
 
 /// How a script runs.
@@ -59,6 +60,8 @@ pub struct MigratePlan {
     pub skip_executing: bool,
     /// Nothing may run while there is one of these.
     pub refusals: Vec<Finding>,
+    /// How many steps come before the first script that may not run: real Flyway runs those before it stops.
+    pub steps_before_refusal: usize,
     /// What should be said.
     pub warnings: Vec<Finding>,
 }
@@ -77,6 +80,7 @@ impl MigratePlan {
             group: settings.group,
             skip_executing: settings.skip_executing,
             refusals,
+            steps_before_refusal: 0,
             warnings: Vec::new(),
         }
     }
@@ -103,25 +107,47 @@ pub fn plan_migrate<E>(
         plan.refusals = failed_rows(&overview);
     }
     plan.warnings = warnings(&overview);
-    let mut change_seen = Vec::new();
+    let refused_as_a_whole = !plan.refusals.is_empty();
     for (id, script) in overview.pending() {
         let facts = facts(script)?;
         let out_of_order = script.version().is_some_and(|version| Some(version) < overview.current_version());
-        match decide_run(&facts, &script.conf, settings) {
+        let refusal = match decide_run(&facts, &script.conf, settings) {
+            _ if version_is_too_long(script) => Some(version_too_long(script)),
             Ok(run) => {
-                change_seen.push(run);
                 plan.steps.push(Step { id, run, out_of_order, statements: facts.statements });
+                None
             }
-            Err(finding) => plan.refusals.push(*finding.in_script(script)),
+            Err(refusal) => Some(*refusal.in_script(script)),
+        };
+        if let Some(refusal) = refusal {
+            if plan.refusals.is_empty() {
+                plan.steps_before_refusal = plan.steps.len();
+            }
+            plan.refusals.push(refusal);
         }
         if settings.target == Target::Next && !settings.group {
             break;
         }
     }
-    if settings.group {
+    if settings.group && !refused_as_a_whole {
+        plan.steps_before_refusal = 0;
         unify_group(&mut plan, scripts, settings);
     }
     Ok(plan)
+}
+
+fn version_is_too_long(script: &ResolvedScript) -> bool {
+    script.version().is_some_and(|version| version.as_str().chars().count() > MAX_VERSION_CHARS)
+}
+
+pub(crate) fn version_too_long(script: &ResolvedScript) -> Finding {
+    Finding::error(
+        "version-too-long",
+        format!("the version has more than {MAX_VERSION_CHARS} characters: its row cannot be written"),
+    )
+    .coded(FlywayCode::DbConnection)
+    .in_script(script.script.clone())
+    .next_step("shorten the version")
 }
 
 /// A refusal that still has to be told which script it is about.

@@ -104,7 +104,7 @@ fn is_gone(row: &InfoRow<'_>, settings: &Settings) -> bool {
 
 fn align(row: &InfoRow<'_>) -> Option<RepairAction> {
     let (applied, (_, script)) = (row.applied?, row.script?);
-    if matches!(row.state, State::Deleted | State::Undone) {
+    if row.state == State::Undone || applied.row_type.is_synthetic() {
         return None;
     }
     let differs = if script.name.kind == ScriptKind::Repeatable {

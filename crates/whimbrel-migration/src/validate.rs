@@ -74,7 +74,7 @@ impl Check<'_, '_> {
             .or_else(|| not_applied(row))
             .or_else(|| outdated(row))
             .or_else(|| self.mismatch(row))?;
-        let finding = finding.in_script(row.path());
+        let finding = finding.in_script(row.path()).of_description(row.description());
         Some(match row.version {
             Some(version) => finding.of_version(version.as_str()),
             None => finding,
@@ -89,7 +89,7 @@ impl Check<'_, '_> {
     fn mismatch(&self, row: &InfoRow<'_>) -> Option<Finding> {
         let (applied, (_, script)) = (row.applied?, row.script?);
         // What lies at or below a baseline was never compared with its file.
-        if row.version.is_some() && row.version <= self.overview.baseline {
+        if applied.row_type.is_synthetic() || (row.version.is_some() && row.version <= self.overview.baseline) {
             return None;
         }
         let name = match row.version {

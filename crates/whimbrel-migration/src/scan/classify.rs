@@ -106,10 +106,6 @@ impl Head {
         self.length = 0;
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.length == 0
-    }
-
     pub(super) fn is_full(&self) -> bool {
         self.length == KEPT
     }

@@ -1,6 +1,9 @@
 //! Files and rows brought together, and the state of each pair.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    cmp::Ordering,
+    collections::{HashMap, HashSet},
+};
 
 use super::{InfoRow, Overview, State, order, resolve};
 use crate::{
@@ -84,7 +87,6 @@ pub(super) fn overview<'a>(
             && context.is_latest(applied)
             && !applied.deleted
             && scripts[id.index()].checksum_matches(row.checksum)
-            && row.success
         {
             open.remove(&id);
         }
@@ -290,21 +292,17 @@ impl<'a> Context<'a> {
     /// The state of a file without a row.
     fn open_state(&self, script: &ResolvedScript) -> State {
         let Some(version) = script.version() else { return State::Pending };
-        let pending = self.pending_baseline;
-        if script.name.kind == ScriptKind::Baseline {
-            return match pending {
-                Some(highest) if version == highest => State::Pending,
-                Some(_) => State::BelowBaseline,
-                None => State::Ignored,
-            };
-        }
-        for baseline in [self.applied_baseline, pending].into_iter().flatten() {
-            if version < baseline {
-                return State::BelowBaseline;
+        let baseline = self.applied_baseline.or(self.pending_baseline);
+        let is_baseline_script = script.name.kind == ScriptKind::Baseline;
+        match baseline.map(|baseline| version.cmp(baseline)) {
+            Some(Ordering::Less) => return State::BelowBaseline,
+            // Without an applied baseline, the highest baseline script is the one that runs.
+            Some(Ordering::Equal) if is_baseline_script && self.applied_baseline.is_none() => {
+                return State::Pending;
             }
-            if version == baseline {
-                return State::BaselineIgnored;
-            }
+            Some(Ordering::Equal) => return State::BaselineIgnored,
+            _ if is_baseline_script => return State::Ignored,
+            _ => {}
         }
         if self.nothing_below_target || self.target.is_some_and(|target| version > target) {
             return State::AboveTarget;
