@@ -1,1 +1,4 @@
 //! The verbs that join the tools: up, down, dev, deploy, doctor; no terminal.
+pub mod doctor;
+pub mod image;
+pub mod local;

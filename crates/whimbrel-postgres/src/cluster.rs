@@ -128,7 +128,7 @@ enum Attempt {
     Busy,
 }
 
-type Say<'a> = &'a mut (dyn FnMut(Progress) + Send);
+type Say<'a> = &'a mut dyn FnMut(Progress);
 
 impl Cluster {
     /// Finds the place of a project's server; makes its folder, starts nothing.

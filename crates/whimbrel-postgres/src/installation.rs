@@ -175,11 +175,11 @@ mod tests {
     #[test]
     fn a_folder_of_the_path_counts_only_when_it_is_whole() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("postgres"), "").unwrap();
+        fs_err::write(folder.path().join("postgres"), "").unwrap();
         assert!(!find_installed(Some(folder.path().as_os_str())).contains(&folder.path().to_owned()));
-        std::fs::write(folder.path().join("initdb"), "").unwrap();
-        std::fs::write(folder.path().join("pg_ctl"), "").unwrap();
-        let real = std::fs::canonicalize(folder.path()).unwrap();
+        fs_err::write(folder.path().join("initdb"), "").unwrap();
+        fs_err::write(folder.path().join("pg_ctl"), "").unwrap();
+        let real = fs_err::canonicalize(folder.path()).unwrap();
         assert_eq!(find_installed(Some(folder.path().as_os_str())).first(), Some(&real));
     }
 }

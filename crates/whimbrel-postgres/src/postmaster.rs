@@ -88,7 +88,7 @@ mod tests {
     fn a_living_process_in_another_folder_is_not_the_server() {
         let folder = tempfile::tempdir().unwrap();
         let text = READY.replace("4711", &std::process::id().to_string());
-        std::fs::write(folder.path().join("postmaster.pid"), text).unwrap();
+        fs_err::write(folder.path().join("postmaster.pid"), text).unwrap();
         assert_eq!(observe(folder.path()), Liveness::Stale);
     }
 

@@ -45,7 +45,7 @@ mod tests {
         let path = folder.path().join("password");
         let secret = generate().unwrap();
         store(&path, &secret).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs_err::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(load(&path).unwrap().expose_secret(), secret.expose_secret());
         assert_eq!(secret.expose_secret().len(), 48);
     }

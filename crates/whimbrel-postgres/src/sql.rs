@@ -3,19 +3,21 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-/// The name of the superuser that initdb makes.
-pub const SUPERUSER: &str = "postgres";
+/// The name of the superuser that initdb makes; no project's role is called so.
+pub const SUPERUSER: &str = "whimbrel_superuser";
 
-/// The database in which statements about other databases are run.
-pub const MAINTENANCE_DATABASE: &str = "postgres";
+/// The database in which statements about other databases are run; a project may have any other one.
+pub const MAINTENANCE_DATABASE: &str = "template1";
 
 /// Sent first on a connection that sets passwords: a failing statement would otherwise be written, whole, into the
 /// server's log.
 pub const KEEP_STATEMENTS_OUT_OF_THE_LOG: &str =
     "SET log_min_error_statement = panic; SET log_statement = none; SET log_min_duration_statement = -1";
 
-/// The names of all databases that people can connect to, with the comment on each.
-pub const LIST_DATABASES: &str = "SELECT datname, coalesce(shobj_description(oid, 'pg_database'), '') \
+/// Every database but the templates: its name, its owner, whether people may connect (`t` or `f`), and the comment
+/// on it.
+pub const LIST_DATABASES: &str = "SELECT datname, pg_get_userbyid(datdba), datallowconn, \
+     coalesce(shobj_description(oid, 'pg_database'), '') \
      FROM pg_catalog.pg_database WHERE NOT datistemplate ORDER BY datname";
 
 /// The names of all roles that may log in.
@@ -71,11 +73,11 @@ pub fn allow_connections(name: &str, allowed: bool) -> String {
     format!("ALTER DATABASE {} ALLOW_CONNECTIONS {allowed}", identifier(name))
 }
 
-/// Closes all other connections to a database; answers with one row for each.
+/// Closes all other connections to a database; answers with one row for each client's.
 pub fn terminate_connections(name: &str) -> String {
     format!(
-        "SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
-         WHERE datname = {} AND pid <> pg_backend_pid()",
+        "SELECT pid FROM (SELECT pid, backend_type, pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
+         WHERE datname = {} AND pid <> pg_backend_pid()) AS ended WHERE backend_type = 'client backend'",
         literal(name)
     )
 }
