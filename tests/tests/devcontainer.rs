@@ -24,7 +24,8 @@ impl Devcontainer {
         fs_err::create_dir_all(project.file("build/bin")).expect("folders can be made");
         for program in programs {
             let from = std::path::Path::new(&built).join(program);
-            fs_err::copy(from, project.file("build/bin").join(program)).expect("tests/run builds the programs");
+            fs_err::copy(from, project.file("build/bin").join(program))
+                .expect("tests/run builds the programs");
         }
         Self { project }
     }

@@ -201,3 +201,60 @@ fn tilt_up_runs_what_is_triggered_and_nothing_else() {
     let log = text(&bench.run(&["logs", "ops-flyway-cli"]));
     assert!(log.contains("/tilt/bin/flyway-cli' info all"), "{log}");
 }
+
+#[test]
+fn another_repository_loads_it_as_extension() {
+    let bench = Bench::new("");
+    let other = tempfile::tempdir().expect("a temporary folder can be made");
+    let repository = fs_err::canonicalize(root()).expect("the repository is there");
+    let tiltfile = format!(
+        "v1alpha1.extension_repo(name='whimbrel', url='file://{}')\n\
+         v1alpha1.extension(name='migrations', repo_name='whimbrel', repo_path='tilt')\n\
+         load('ext://migrations', 'whimbrel')\n\
+         whimbrel(prefix='db-', labels=['data'])\n",
+        repository.display()
+    );
+    fs_err::write(other.path().join("Tiltfile"), tiltfile).expect("the folder is ours");
+    let output = bench.tilt(&["alpha", "tiltfile-result"]).current_dir(other.path()).output();
+    let output = output.expect("tilt is installed");
+    assert!(output.status.success(), "{}", text(&output));
+    let result: Value = serde_json::from_slice(&output.stdout).expect("tilt prints JSON");
+    let manifests = result["Manifests"].as_array().expect("a list of manifests");
+    let command = &named(manifests, "db-secrets-verify")["DeployTarget"]["UpdateCmdSpec"];
+    // Nothing was given, so whimbrel.toml of that project says everything.
+    let program = repository.join("tilt/bin/whimbrel");
+    assert_eq!(command["args"], serde_json::json!([program, "secrets", "verify"]));
+    assert_eq!(
+        command["dir"],
+        fs_err::canonicalize(other.path()).expect("it is there").to_str().unwrap_or_default()
+    );
+    assert_eq!(named(manifests, "db-migrations-image")["Labels"]["data"], "data");
+}
+
+#[test]
+fn the_tiltfile_names_what_the_project_file_names() {
+    let bench = Bench::new("");
+    let project =
+        fs_err::read_to_string(root().join("whimbrel.toml")).expect("the project has a whimbrel.toml");
+    let project: toml::Table = project.parse().expect("whimbrel.toml is TOML");
+    let said = |table: &str, key: &str| project[table][key].as_str().expect("a string").to_owned();
+    let manifests = manifests(&bench, &[]);
+    let command = |name| named(&manifests, name)["DeployTarget"]["UpdateCmdSpec"].to_string();
+    let image = format!(
+        "registry://{}/{}:{}",
+        said("registry", "push"),
+        said("image", "repository"),
+        said("image", "tag")
+    );
+    assert!(command("ops-migrations-image").contains(&image), "{}", command("ops-migrations-image"));
+    let deploy = command("ops-db-migrate-platform");
+    for (table, key) in [("cluster", "context"), ("cluster", "namespace"), ("registry", "pull")] {
+        assert!(deploy.contains(&format!("\"{}\"", said(table, key))), "{table}.{key} is not in {deploy}");
+    }
+    assert!(command("ops-db-migrations-logs").contains(&format!("\"job/{}\"", said("cluster", "job"))));
+    let cli = command("ops-flyway-cli");
+    assert!(cli.contains(&format!("WHIMBREL_RELEASE={}", said("cluster", "release"))), "{cli}");
+    for database in project["databases"].as_table().expect("a table").keys() {
+        assert!(cli.contains(database.as_str()), "{database} is not in {cli}");
+    }
+}
