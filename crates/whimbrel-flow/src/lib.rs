@@ -2,3 +2,4 @@
 pub mod doctor;
 pub mod image;
 pub mod local;
+pub mod secrets;

@@ -1,0 +1,292 @@
+//! What goes into the image, and what speaks against it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use whimbrel_cli::project::Project;
+use whimbrel_files::scan::{Scan, ScanError, scan};
+use whimbrel_image::SqlSet;
+use whimbrel_migration::check::{CheckRules, File, check};
+use whimbrel_migration::conf::ScriptConf;
+use whimbrel_migration::finding::{Finding, Severity};
+use whimbrel_migration::name::NamingRules;
+use whimbrel_migration::placeholder::Placeholders;
+use whimbrel_migration::settings::Settings;
+
+use super::syntax::check_syntax;
+
+/// Something about the set of scripts, with the file as people open it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ImageFinding {
+    /// The stable name.
+    pub slug: &'static str,
+    /// How grave it is.
+    pub severity: Severity,
+    /// The database whose set it is about.
+    pub database: String,
+    /// The file, as the working directory sees it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// The line, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// The column, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<u64>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_step: Option<String>,
+}
+
+impl ImageFinding {
+    /// Whether it stops the image.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
+    /// `file:line:column`, as far as they are known.
+    pub fn place(&self) -> Option<String> {
+        let mut place = self.file.as_ref()?.display().to_string();
+        for number in [self.line, self.line.and(self.column)].into_iter().flatten() {
+            place.push_str(&format!(":{number}"));
+        }
+        Some(place)
+    }
+
+    fn new(severity: Severity, slug: &'static str, database: &str, message: String) -> Self {
+        let database = database.to_owned();
+        Self { slug, severity, database, file: None, line: None, column: None, message, next_step: None }
+    }
+}
+
+/// The scripts of all enabled databases, and what was found about them.
+#[derive(Debug, Clone, Default)]
+pub struct CheckedSet {
+    /// The scripts.
+    pub sql: SqlSet,
+    /// What was found.
+    pub findings: Vec<ImageFinding>,
+}
+
+impl CheckedSet {
+    /// Whether nothing speaks against an image.
+    pub fn is_clean(&self) -> bool {
+        !self.findings.iter().any(ImageFinding::is_error)
+    }
+}
+
+/// Deep expressions make the parser recurse; a thread of its own has room for them.
+const STACK: usize = 64 * 1024 * 1024;
+
+/// Scans and checks the scripts of every enabled database.
+///
+/// # Errors
+/// When a folder or file cannot be read. A folder that is not there is a finding.
+pub fn check_project(project: &Project) -> Result<CheckedSet, ScanError> {
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().name("check".to_owned()).stack_size(STACK);
+        let spawned = builder.spawn_scoped(scope, || check_here(project));
+        match spawned.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(checked)) => checked,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            // No room for another thread: the usual stack serves for all but absurd scripts.
+            Err(_) => check_here(project),
+        }
+    })
+}
+
+fn check_here(project: &Project) -> Result<CheckedSet, ScanError> {
+    let mut checked = CheckedSet::default();
+    for (name, database) in project.enabled() {
+        let mut set = DatabaseSet { database: name, ..DatabaseSet::default() };
+        for location in project.locations(database) {
+            set.add_location(&location, &mut checked)?;
+        }
+        let placeholders = placeholders(name, &project.placeholders(database));
+        set.check(&placeholders, project.file.check.syntax, &mut checked.findings);
+    }
+    Ok(checked)
+}
+
+/// Flyway's own placeholders have values only at run time; at the time of the check any word serves.
+const BUILT_IN: [&str; 7] =
+    ["defaultSchema", "user", "database", "timestamp", "filename", "workingDirectory", "table"];
+
+fn placeholders(database: &str, given: &BTreeMap<String, String>) -> Placeholders {
+    let mut placeholders = Placeholders::default();
+    for (name, value) in given {
+        placeholders.set(name, value);
+    }
+    for name in BUILT_IN {
+        placeholders.set(&format!("flyway:{name}"), database);
+    }
+    placeholders.set("flyway:environment", "default");
+    placeholders
+}
+
+/// One database's files, in the order of their locations.
+#[derive(Default)]
+struct DatabaseSet<'a> {
+    database: &'a str,
+    files: BTreeMap<String, (PathBuf, Vec<u8>)>,
+}
+
+impl DatabaseSet<'_> {
+    fn add_location(&mut self, location: &Path, checked: &mut CheckedSet) -> Result<(), ScanError> {
+        let found = match scan(location) {
+            Ok(found) => found,
+            Err(ScanError::Missing(path)) => {
+                checked.findings.push(self.missing(&path));
+                return Ok(());
+            }
+            Err(other) => return Err(other),
+        };
+        let Scan { files, skipped } = found;
+        for skipped in skipped {
+            let message = skipped.reason.message().to_owned();
+            let mut finding =
+                ImageFinding::new(Severity::Warning, skipped.reason.slug(), self.database, message);
+            finding.file = Some(skipped.path);
+            checked.findings.push(finding);
+        }
+        let origin = location.display().to_string();
+        for file in files {
+            let inserted = checked.sql.insert(self.database, &file.path, file.bytes.clone(), &origin);
+            if let Err(conflict) = inserted {
+                let message = format!("other content than the script of the same name in {}", conflict.first);
+                let mut finding = ImageFinding::new(Severity::Error, "same-name", self.database, message);
+                finding.file = Some(location.join(&file.path));
+                finding.next_step = Some("rename one of them, or remove it".to_owned());
+                checked.findings.push(finding);
+                continue;
+            }
+            let local = location.join(&file.path);
+            self.files.entry(file.path).or_insert((local, file.bytes));
+        }
+        Ok(())
+    }
+
+    fn missing(&self, path: &Path) -> ImageFinding {
+        let message = "this location is not there".to_owned();
+        let mut finding = ImageFinding::new(Severity::Error, "location-missing", self.database, message);
+        finding.file = Some(path.to_owned());
+        finding.next_step =
+            Some(format!("make the folder, or correct [databases.{}] locations", self.database));
+        finding
+    }
+
+    fn check(&self, placeholders: &Placeholders, syntax: bool, findings: &mut Vec<ImageFinding>) {
+        let files: Vec<File<'_>> =
+            self.files.iter().map(|(path, (_, contents))| File { path, contents }).collect();
+        let rules = CheckRules {
+            naming: &NamingRules::default(),
+            placeholders: Some(placeholders),
+            settings: &Settings::default(),
+        };
+        let mut found = check(&files, &rules).findings;
+        if syntax {
+            let scripts: Vec<&File<'_>> =
+                files.iter().filter(|file| self.wants_syntax(file.path, &found)).collect();
+            for script in scripts {
+                found.extend(self.syntax_of(script, placeholders));
+            }
+        }
+        findings.extend(found.into_iter().map(|finding| self.located(finding)));
+    }
+
+    /// Scripts that will run and have nothing graver against them.
+    fn wants_syntax(&self, path: &str, found: &[Finding]) -> bool {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        NamingRules::default().parse(name).is_ok()
+            && !found.iter().any(|f| f.script.as_deref() == Some(path) && f.severity == Severity::Error)
+    }
+
+    fn syntax_of(&self, script: &File<'_>, placeholders: &Placeholders) -> Vec<Finding> {
+        let Ok(text) = std::str::from_utf8(script.contents) else { return Vec::new() };
+        let conf = self.files.get(&format!("{}.conf", script.path));
+        let replaces = conf
+            .and_then(|(_, conf)| ScriptConf::parse(&String::from_utf8_lossy(conf)).ok())
+            .and_then(|conf| conf.placeholder_replacement)
+            .unwrap_or(true);
+        let found = check_syntax(text, Some(placeholders).filter(|_| replaces));
+        found.into_iter().map(|finding| finding.in_script(script.path)).collect()
+    }
+
+    fn located(&self, finding: Finding) -> ImageFinding {
+        let local = |path: &String| self.files.get(path).map(|(local, _)| local.clone());
+        ImageFinding {
+            slug: finding.slug,
+            severity: finding.severity,
+            database: self.database.to_owned(),
+            file: finding.script.as_ref().and_then(local).or(finding.script.map(PathBuf::from)),
+            line: finding.line,
+            column: finding.column,
+            message: finding.message,
+            next_step: finding.next_step,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project(files: &[(&str, &str)], more: &str) -> (tempfile::TempDir, Project) {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, content) in files {
+            let path = folder.path().join(path);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(path, content).unwrap();
+        }
+        let text = format!("{more}\n[databases.app]\nlocations = [\"sql\", \"views\"]\n");
+        fs_err::write(folder.path().join("whimbrel.toml"), text).unwrap();
+        fs_err::create_dir_all(folder.path().join("sql")).unwrap();
+        let project = Project::load(&folder.path().join("whimbrel.toml")).unwrap();
+        (folder, project)
+    }
+
+    fn slugs(checked: &CheckedSet) -> Vec<&str> {
+        checked.findings.iter().map(|finding| finding.slug).collect()
+    }
+
+    #[test]
+    fn locations_of_a_database_are_merged() {
+        let (_folder, project) =
+            project(&[("sql/V1__a.sql", "select 1;"), ("views/R__b.sql", "select 2;")], "");
+        let checked = check_project(&project).unwrap();
+        assert_eq!(slugs(&checked), Vec::<&str>::new());
+        let paths: Vec<&str> = checked.sql.iter().map(|(_, path, _)| path).collect();
+        assert_eq!(paths, ["R__b.sql", "V1__a.sql"]);
+    }
+
+    #[test]
+    fn syntax_error_names_file_line_and_column() {
+        let (folder, project) =
+            project(&[("sql/V1__a.sql", "select 1;\nCREAT TABLE x();"), ("views/R__b.sql", "")], "");
+        let checked = check_project(&project).unwrap();
+        assert!(!checked.is_clean());
+        let finding = checked.findings.iter().find(|finding| finding.slug == "syntax").unwrap();
+        let expected = format!("{}:2:1", folder.path().join("sql/V1__a.sql").display());
+        assert_eq!(finding.place(), Some(expected));
+        assert!(finding.next_step.as_ref().unwrap().contains("syntax = false"));
+    }
+
+    #[test]
+    fn syntax_check_can_be_turned_off() {
+        let files = [("sql/V1__a.sql", "CREAT TABLE x;"), ("views/R__b.sql", "select 1")];
+        let (_folder, project) = project(&files, "[check]\nsyntax = false");
+        assert_eq!(slugs(&check_project(&project).unwrap()), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn missing_location_and_other_content_under_one_name_are_findings() {
+        let (_folder, project) = project(&[("sql/V1__a.sql", "select 1;")], "");
+        assert_eq!(slugs(&check_project(&project).unwrap()), ["location-missing"]);
+        fs_err::create_dir_all(project.root.join("views")).unwrap();
+        fs_err::write(project.root.join("views/V1__a.sql"), "select 2;").unwrap();
+        assert_eq!(slugs(&check_project(&project).unwrap()), ["same-name"]);
+    }
+}
