@@ -1,3 +1,15 @@
-//! Rebuilds and pushes the migrations image when SQL changes.
+//! Rebuilds and delivers the migrations image when SQL changes.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use whimbrel_cli::env::ProcessEnvironment;
+use whimbrel_cli::main_with;
+use whimbrel_watch::{Caller, Cli, run};
+
+fn main() -> ExitCode {
+    let Cli { watch, global } = Cli::parse();
+    main_with(&global, async |printer| {
+        run(&watch, &global, &ProcessEnvironment, &Caller::this_process(false)?, &printer).await
+    })
+}

@@ -1,0 +1,76 @@
+//! What the tool prints: results and findings on stdout, conversation on stderr.
+
+use serde::Serialize;
+use whimbrel_cli::printer::Printer;
+use whimbrel_flow::image::{ImageEvent, ImageFinding, ImageReport};
+use whimbrel_migration::finding::Severity;
+
+#[derive(Serialize)]
+struct Line<'a> {
+    schema: u32,
+    #[serde(flatten)]
+    event: &'a ImageEvent,
+}
+
+/// Prints one event: in JSON one object a line; as text what a person wants to know.
+pub(crate) fn event(event: &ImageEvent, printer: &Printer) {
+    if printer.is_json() {
+        return printer.json(&Line { schema: 1, event });
+    }
+    match event {
+        ImageEvent::Finding(found) => finding(found, printer),
+        ImageEvent::Checked { scripts, databases, millis, .. } => {
+            printer
+                .status(format!("checked {scripts} scripts of {} databases ({millis} ms)", databases.len()));
+        }
+        ImageEvent::Built { .. } => {}
+        ImageEvent::Waiting { operation, attempt, pause_millis, reason } => {
+            printer.status(format!("{operation}: {reason}; attempt {attempt}, again in {pause_millis} ms"));
+        }
+        ImageEvent::Pushed(report) => printer.line(pushed(report)),
+        ImageEvent::Unchanged(report) => {
+            printer.line(format!("unchanged {} ({} ms)", name(report), report.millis.total));
+        }
+        ImageEvent::Refused { errors } => {
+            let what = if *errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") };
+            printer.line(format!("not delivered: {what}; the last good image stays"));
+        }
+    }
+}
+
+fn finding(found: &ImageFinding, printer: &Printer) {
+    let word = match found.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "note",
+    };
+    let place = found.place().unwrap_or_else(|| found.database.clone());
+    printer.line(format!("{place}: {word}[{}]: {}", found.slug, found.message));
+    if let Some(next) = &found.next_step {
+        printer.line(format!("  next: {next}"));
+    }
+}
+
+fn pushed(report: &ImageReport) -> String {
+    let sent = report.blobs_sent;
+    let all = sent + report.blobs_reused;
+    let ImageReport { bytes, millis, .. } = report;
+    format!("pushed {} ({sent} of {all} blobs sent, {}, {} ms)", name(report), size(*bytes), millis.total)
+}
+
+/// The most exact name that the destination has.
+fn name(report: &ImageReport) -> String {
+    match (&report.pushed, &report.folder) {
+        (Some(pushed), _) => format!("{pushed}@{}", report.digest),
+        (None, Some(folder)) => format!("oci:{}@{}", folder.display(), report.digest),
+        (None, None) => report.digest.to_string(),
+    }
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{} KiB", bytes / 1024),
+        _ => format!("{}.{} MiB", bytes / 1_048_576, bytes % 1_048_576 * 10 / 1_048_576),
+    }
+}
