@@ -53,6 +53,22 @@ impl Project {
         project
     }
 
+    /// A project with one database, `app`, whose scripts are in `sql/` (there are none yet).
+    pub fn small() -> Self {
+        let folder = tempfile::Builder::new().prefix("whimbrel-project-").tempdir().expect("there is room");
+        let project = Self { folder, repository: format!("tests/{}", testbed::unique("p")) };
+        project.write(
+            "whimbrel.toml",
+            &format!(
+                "[project]\nname = \"small\"\n\n[image]\nrepository = \"{}\"\n\n[databases.app]\nlocations = [\"sql\"]\n\
+                 secret = \"app-db\"\nkeys = {{ url = \"APP_DATABASE_URL\" }}\n",
+                project.repository
+            ),
+        );
+        fs_err::create_dir_all(project.file("sql")).expect("folders can be made");
+        project
+    }
+
     /// The project's folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
@@ -157,7 +173,10 @@ pub fn create_secrets(namespace: &Namespace, databases: &[(Entry, Database)]) {
 }
 
 fn copy(from: &Path, to: &Path) {
-    if from.is_dir() {
+    if from.is_symlink() {
+        let target = fs_err::read_link(from).expect("it is a link");
+        std::os::unix::fs::symlink(target, to).expect("the link can be copied");
+    } else if from.is_dir() {
         fs_err::create_dir_all(to).expect("folders can be made");
         for entry in fs_err::read_dir(from).expect("the folder is there").flatten() {
             copy(&entry.path(), &to.join(entry.file_name()));
