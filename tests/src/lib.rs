@@ -8,6 +8,9 @@ pub mod postgres;
 pub mod program;
 pub mod project;
 pub mod proxy;
+pub mod random;
+pub mod registry;
+pub mod release;
 pub mod testbed;
 
 use std::time::{Duration, Instant};

@@ -117,6 +117,15 @@ impl Project {
         databases.iter().map(|(name, entry)| Entry::parse(name, entry)).collect()
     }
 
+    /// The names of an entry's scripts, without folders, in no order.
+    pub fn scripts(&self, entry: &Entry) -> Vec<String> {
+        let mut names = Vec::new();
+        for location in &entry.locations {
+            collect(&self.file(location), &mut names);
+        }
+        names
+    }
+
     /// Makes a database for each entry, on the testbed's server.
     pub fn create_databases(&self) -> Vec<(Entry, Database)> {
         let prefix = testbed::unique("p");
@@ -183,5 +192,17 @@ fn copy(from: &Path, to: &Path) {
         }
     } else if from.exists() {
         fs_err::copy(from, to).expect("the file can be copied");
+    }
+}
+
+fn collect(folder: &Path, names: &mut Vec<String>) {
+    let Ok(entries) = fs_err::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.path().is_dir() {
+            collect(&entry.path(), names);
+        } else if name.ends_with(".sql") {
+            names.push(name);
+        }
     }
 }
