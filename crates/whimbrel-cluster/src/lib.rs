@@ -15,6 +15,7 @@
 
 pub mod client;
 pub mod follow;
+pub mod helm;
 pub mod pull;
 pub mod registry_hosting;
 pub mod secrets;
