@@ -40,6 +40,7 @@ pub struct State {
     events: Vec<Event>,
     blockers: Blockers,
     next_stream: u64,
+    listed: bool,
     told_waiting: bool,
     done: bool,
 }
@@ -65,6 +66,7 @@ impl State {
             events: Vec::new(),
             blockers: Blockers::default(),
             next_stream: 0,
+            listed: false,
             told_waiting: false,
             done: false,
         }
@@ -124,6 +126,7 @@ impl State {
     }
 
     fn take_job_list(&mut self, jobs: Vec<Job>, now: Timestamp) {
+        self.listed = true;
         self.candidates.clear();
         for job in jobs {
             self.take_job(job);
@@ -277,7 +280,7 @@ impl State {
     }
 
     fn tell_waiting(&mut self, outputs: &mut Vec<Output>) {
-        if self.followed.is_none() && !self.told_waiting {
+        if self.listed && self.followed.is_none() && !self.told_waiting {
             self.told_waiting = true;
             let message = self.waiting_for();
             outputs.push(Output::Notice(Notice { slug: "waiting-for-job", message }));

@@ -1,3 +1,9 @@
 //! Follows a migration Job through every attempt and ends with its outcome.
 
-fn main() {}
+use clap::Parser as _;
+use whimbrel_tail::cli::Cli;
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    whimbrel_cli::main_with(&cli.global, |printer| whimbrel_tail::run::run(&cli.tail, &cli.global, printer))
+}

@@ -32,6 +32,13 @@ fn a_job_is_followed_from_before_its_beginning_to_its_condition() {
 }
 
 #[test]
+fn nothing_is_waited_for_before_the_first_answer() {
+    let mut driver = Driver::new();
+    driver.wait(1);
+    assert!(driver.told.is_empty());
+}
+
+#[test]
 fn a_job_that_is_over_is_read_attempt_by_attempt() {
     let mut driver = Driver::new();
     driver.give(Input::JobsListed(vec![job("a", failed(2, "BackoffLimitExceeded"))]));
