@@ -10,10 +10,13 @@ use std::time::Duration;
 use serde::Deserialize;
 use thiserror::Error;
 use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
 
 /// How long helm may take for a question.
 const QUESTION: Duration = Duration::from_secs(30);
+/// How long helm may take to write down that it was stopped.
+const GOODBYE: Duration = Duration::from_secs(10);
 /// What helm may take beyond its own `--timeout` before it is ended.
 const BEYOND: Duration = Duration::from_secs(30);
 
@@ -145,14 +148,15 @@ impl Helm {
         }
     }
 
-    /// Installs or upgrades; ends when the hooks have ended.
-    pub async fn upgrade(&self, upgrade: &Upgrade<'_>) -> Result<(), HelmError> {
+    /// Installs or upgrades; ends when the hooks have ended. Cancelled, helm is asked to stop and writes that down.
+    pub async fn upgrade(&self, upgrade: &Upgrade<'_>, cancel: &CancellationToken) -> Result<(), HelmError> {
         let timeout = format!("{}s", upgrade.timeout.as_secs());
         let arguments = [
             "upgrade", upgrade.release, upgrade.chart, "--install", "--create-namespace", "--timeout", &timeout,
             "--values", "-",
         ];
-        self.run("upgrade", &arguments, Some(upgrade.values), upgrade.timeout + BEYOND).await.map(drop)
+        let limit = upgrade.timeout + BEYOND;
+        self.run_until("upgrade", &arguments, Some(upgrade.values), limit, cancel).await.map(drop)
     }
 
     async fn history(&self, release: &str) -> Result<Vec<Entry>, HelmError> {
@@ -171,17 +175,30 @@ impl Helm {
         stdin: Option<&str>,
         limit: Duration,
     ) -> Result<Output, HelmError> {
+        self.run_until(verb, arguments, stdin, limit, &CancellationToken::new()).await
+    }
+
+    async fn run_until(
+        &self,
+        verb: &'static str,
+        arguments: &[&str],
+        stdin: Option<&str>,
+        limit: Duration,
+        cancel: &CancellationToken,
+    ) -> Result<Output, HelmError> {
         let start = |source| HelmError::Start { program: self.program.clone(), source };
-        let mut child = self.command(arguments, stdin.is_some()).spawn().map_err(start)?;
-        let talk = async {
-            if let (Some(text), Some(mut pipe)) = (stdin, child.stdin.take()) {
-                // helm that ends before it has read all says itself why.
-                let _ = pipe.write_all(text.as_bytes()).await;
+        let child = self.command(arguments, stdin.is_some()).spawn().map_err(start)?;
+        let id = child.id();
+        let mut talk = std::pin::pin!(talk(child, stdin));
+        let ended = tokio::select! {
+            ended = &mut talk => Ok(ended),
+            () = tokio::time::sleep(limit) => Err(HelmError::Deadline { verb, limit }),
+            () = cancel.cancelled() => {
+                terminate(id);
+                tokio::time::timeout(GOODBYE, &mut talk).await.map_err(|_| HelmError::Deadline { verb, limit: GOODBYE })
             }
-            child.wait_with_output().await
         };
-        let output = tokio::time::timeout(limit, talk).await.map_err(|_| HelmError::Deadline { verb, limit })?;
-        let output = output.map_err(start)?;
+        let output = ended?.map_err(start)?;
         if output.status.success() {
             return Ok(output);
         }
@@ -200,6 +217,22 @@ impl Helm {
         let stdin = if talks { Stdio::piped() } else { Stdio::null() };
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
+    }
+}
+
+async fn talk(mut child: Child, stdin: Option<&str>) -> std::io::Result<Output> {
+    if let (Some(text), Some(mut pipe)) = (stdin, child.stdin.take()) {
+        // helm that ends before it has read all says itself why.
+        let _ = pipe.write_all(text.as_bytes()).await;
+    }
+    child.wait_with_output().await
+}
+
+/// Asks a process to end; one that has ended already needs no asking.
+fn terminate(id: Option<u32>) {
+    let pid = id.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
 }
 

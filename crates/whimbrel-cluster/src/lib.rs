@@ -16,6 +16,7 @@
 pub mod client;
 pub mod follow;
 pub mod helm;
+pub mod job;
 pub mod pull;
 pub mod registry_hosting;
 pub mod secrets;
