@@ -29,7 +29,6 @@ pub use event::UpEvent;
 pub use job::{JobError, JobLine, JobOutcome, JobRequest, PROGRAM, RunnerProgram, run_job};
 pub use lock::{CheckoutLock, LOCK_DEADLINE, LockError};
 pub use scripts::{LocalScript, ScriptsError, resolve_scripts};
-pub use secrets::{LocalSecretsError, SecretSource};
 pub use takeback::{
     AppliedScript, Base, Cause, ChangedRepeatables, Snapshot, TakeBackPlan, plan_sweep, plan_take_back,
 };

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use whimbrel_cli::project::Project;
 use whimbrel_files::scan::ScanError;
 use whimbrel_image::{
-    BuildError, Image, ImageSpec, Platform, Reference, ReferenceError, RegistryName, build,
+    BuildError, Image, ImageSpec, Platform, Reference, ReferenceError, RegistryName, SqlSet, build,
 };
 
 use super::deliver::{Delivered, Names};
@@ -69,17 +69,23 @@ pub enum RoundError {
 pub struct Round {
     settings: RoundSettings,
     runners: RunnerCache,
+    delivered: Option<SqlSet>,
 }
 
 impl Round {
     /// A round with these settings.
     pub fn new(settings: RoundSettings) -> Self {
-        Self { settings, runners: RunnerCache::default() }
+        Self { settings, runners: RunnerCache::default(), delivered: None }
     }
 
     /// What the round was told.
     pub fn settings(&self) -> &RoundSettings {
         &self.settings
+    }
+
+    /// The scripts of the image that was delivered last.
+    pub fn delivered_sql(&self) -> Option<&SqlSet> {
+        self.delivered.as_ref()
     }
 
     /// Scans, checks, builds, delivers.
@@ -113,6 +119,7 @@ impl Round {
         let names = self.names(project, &image)?;
         let destination = &self.settings.destination;
         let delivered = self.settings.delivery.deliver(&image, destination, &names, on_event).await?;
+        self.delivered = Some(image.sql().clone());
         millis.deliver = since(delivering);
         millis.total = since(start);
         let report = Box::new(self.report(project, &image, &names, delivered, millis));

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use whimbrel_cli::project::{Project, ProjectFile};
-use whimbrel_image::{Digest, SqlSet};
+use whimbrel_cli::project::Project;
+use whimbrel_image::{Digest, SQL_ROOT, SqlSet};
+
+use crate::image::resolved_settings;
 
 /// The folder of one content, and the project file in it.
 #[derive(Clone, Debug)]
@@ -18,8 +20,8 @@ pub(super) struct Content {
 
 /// Unpacks the scripts below the project's state folder. The same scripts are not written twice, and a killed run
 /// leaves no half folder.
-pub(super) fn unpack(project: &Project, sql: &SqlSet, databases: &[String]) -> io::Result<Content> {
-    let settings = resolved_settings(project, databases);
+pub(super) fn unpack(project: &Project, sql: &SqlSet) -> io::Result<Content> {
+    let settings = settings_of(project);
     let identity = Digest::of(format!("{}\n{settings}", sql.digest()).as_bytes());
     let parent = project.state_path("content");
     let name = &identity.hex()[..16];
@@ -29,7 +31,7 @@ pub(super) fn unpack(project: &Project, sql: &SqlSet, databases: &[String]) -> i
         let unfinished = parent.join(format!("unfinished-{}", std::process::id()));
         remove(&unfinished)?;
         // A database without scripts has a folder, too.
-        for database in databases {
+        for (database, _) in project.enabled() {
             fs_err::create_dir_all(unfinished.join("sql").join(database))?;
         }
         write(&unfinished, sql, &settings)?;
@@ -65,25 +67,9 @@ fn remove(folder: &Path) -> io::Result<()> {
 }
 
 /// The settings as the image has them, with the scripts beside the file.
-fn resolved_settings(project: &Project, databases: &[String]) -> String {
-    let resolved = ProjectFile {
-        project: project.file.project.clone(),
-        placeholders: project.file.placeholders.clone(),
-        databases: project
-            .file
-            .databases
-            .iter()
-            .filter(|(name, _)| databases.contains(name))
-            .map(|(name, database)| {
-                let mut database = database.clone();
-                database.locations = vec![Path::new("sql").join(name)];
-                (name.clone(), database)
-            })
-            .collect(),
-        ..ProjectFile::default()
-    };
-    // Tables, texts and booleans only: nothing that TOML cannot hold.
-    toml::to_string(&resolved).unwrap_or_default()
+fn settings_of(project: &Project) -> String {
+    // What was read as TOML can be written as TOML.
+    resolved_settings(project).unwrap_or_default().replace(&format!("\"{SQL_ROOT}/"), "\"sql/")
 }
 
 /// The files of one database, as the image has them.
@@ -117,18 +103,17 @@ mod tests {
         let project = project(folder.path());
         let mut sql = SqlSet::default();
         sql.insert("orders", "deep/V1__a.sql", b"select 1;".to_vec(), "x").unwrap();
-        let databases = ["orders".to_owned()];
-        let first = unpack(&project, &sql, &databases).unwrap();
+        let first = unpack(&project, &sql).unwrap();
         let resolved = Project::load(&first.config).unwrap();
         let (_, orders) = resolved.enabled().next().unwrap();
         let script = resolved.locations(orders)[0].join("deep/V1__a.sql");
         assert_eq!(fs_err::read_to_string(script).unwrap(), "select 1;");
-        assert_eq!(resolved.enabled().count(), 1, "the other database takes no part");
+        assert!(first.folder.join("sql/other").is_dir(), "a database without scripts has its folder");
         assert_eq!(resolved.file.placeholders["x"], "1");
 
-        assert_eq!(unpack(&project, &sql, &databases).unwrap().folder, first.folder);
+        assert_eq!(unpack(&project, &sql).unwrap().folder, first.folder);
         sql.insert("orders", "V2__b.sql", b"select 2;".to_vec(), "x").unwrap();
-        let second = unpack(&project, &sql, &databases).unwrap();
+        let second = unpack(&project, &sql).unwrap();
         assert_ne!(second.folder, first.folder);
         assert!(!first.folder.exists(), "the old content is swept");
     }

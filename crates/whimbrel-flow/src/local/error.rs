@@ -7,7 +7,8 @@ use super::admin::AdminError;
 use super::job::JobError;
 use super::lock::LockError;
 use super::scripts::ScriptsError;
-use super::secrets::LocalSecretsError;
+use crate::image::RoundError;
+use crate::secrets::{ContractsError, SecretsError};
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -22,15 +23,18 @@ pub enum UpError {
     /// The server did not do what we wanted.
     #[error("the local PostgreSQL refused")]
     Admin(#[from] AdminError),
-    /// The secrets could not be made.
+    /// The secrets could not be made or looked at.
     #[error("no local secrets")]
-    Secrets(#[from] LocalSecretsError),
+    Secrets(#[from] SecretsError),
+    /// The project's settings make no contract.
+    #[error("no contract about secrets")]
+    Contracts(#[from] ContractsError),
     /// A script is not text.
     #[error("a script cannot be read")]
     Scripts(#[from] ScriptsError),
     /// The image could not be built.
     #[error("no image")]
-    Image(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Image(#[from] RoundError),
     /// The Job could not be run.
     #[error("no run")]
     Job(#[from] JobError),
@@ -65,8 +69,9 @@ impl UpError {
             | Self::Scripts(_)
             | Self::Project(_)
             | Self::NoDatabase { .. }
-            | Self::Secrets(LocalSecretsError::Contract(_)) => ErrorKind::Usage,
-            Self::Image(_) => ErrorKind::No,
+            | Self::Contracts(_)
+            | Self::Secrets(SecretsError::Contracts(_) | SecretsError::SharedKey { .. })
+            | Self::Image(RoundError::Runner(_) | RoundError::Name(_)) => ErrorKind::Usage,
             _ => ErrorKind::Unavailable,
         }
     }

@@ -8,6 +8,7 @@ use whimbrel_postgres::Progress;
 
 use super::job::JobLine;
 use super::takeback::Cause;
+use crate::image::ImageFinding;
 
 /// One step of `up`, `dev` or `down`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -69,11 +70,18 @@ pub enum UpEvent {
         digest: String,
         /// How many scripts it holds.
         scripts: usize,
-        /// Whether it is another one than last time.
-        changed: bool,
+        /// Whether it was there already.
+        unchanged: bool,
         /// Why there is no program in it, if there is none.
         #[serde(skip_serializing_if = "Option::is_none")]
         without_program: Option<String>,
+    },
+    /// Something about the scripts.
+    Finding(ImageFinding),
+    /// The scripts have errors: no image, no run; everything stays as it is.
+    ImageRefused {
+        /// How many errors.
+        errors: usize,
     },
     /// A database that is ours was taken back.
     TakenBack {
@@ -179,14 +187,26 @@ impl std::fmt::Display for UpEvent {
             Self::DatabasesReady { made, total } => {
                 write!(f, "databases   {} of {total} made, each with its role", made.len())
             }
-            Self::ImageReady { layout, digest, scripts, changed, without_program } => {
-                let how = if *changed { "built" } else { "unchanged" };
+            Self::ImageReady { layout, digest, scripts, unchanged, without_program } => {
+                let how = if *unchanged { "unchanged" } else { "built" };
                 let (scripts, short) = (count(*scripts, "script"), digest.get(..19).unwrap_or(digest));
                 write!(f, "image       {how}: {scripts}, {short}… in {}", layout.display())?;
                 match without_program {
                     Some(reason) => write!(f, "; scripts only: {reason}"),
                     None => Ok(()),
                 }
+            }
+            Self::Finding(finding) => {
+                let word = if finding.is_error() { "error" } else { "warning" };
+                let place = finding.place().unwrap_or_else(|| finding.database.clone());
+                write!(f, "{word}       {place}: {}", finding.message)?;
+                match &finding.next_step {
+                    Some(next) => write!(f, "\n            {next}"),
+                    None => Ok(()),
+                }
+            }
+            Self::ImageRefused { errors } => {
+                write!(f, "refused     {}: no image, and nothing was run", count(*errors, "error"))
             }
             Self::TakenBack { database, cause, kept, closed } => {
                 write!(f, "taken back  {database}: {cause}; ")?;

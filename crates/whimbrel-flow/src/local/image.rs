@@ -1,74 +1,91 @@
-//! The image of a local run: built into a layout folder of the checkout.
+//! The image of a local run: one round of [`crate::image`] into a layout folder of the checkout.
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use whimbrel_cli::project::Project;
-use whimbrel_files::{layout, scan};
-use whimbrel_image::{Image, ImageSpec, Platform, RunnerLayer, SqlSet, build, oci_layout, runner_layer};
+use whimbrel_image::{Platform, SqlSet};
 
 use super::error::UpError;
-use super::job::RunnerProgram;
+use super::event::UpEvent;
+use crate::image::{
+    Delivery, Destination, ImageEvent, ImageReport, Outcome, Round, RoundSettings, Runner, find_runner,
+};
 
-/// Builds images and remembers what does not change while we live.
+/// Builds images; what does not change is kept in between.
 #[derive(Debug)]
 pub(super) struct LocalImages {
-    runner: Result<RunnerLayer, String>,
+    round: Round,
+    without_program: Option<&'static str>,
 }
 
 /// An image in its layout folder.
 #[derive(Debug)]
 pub(super) struct BuiltImage {
-    /// The image.
-    pub image: Image,
-    /// The folder.
-    pub layout: PathBuf,
-    /// Whether the folder held another one.
-    pub changed: bool,
+    pub(super) report: Box<ImageReport>,
+    pub(super) sql: SqlSet,
 }
 
 impl LocalImages {
-    /// Reads the program that goes into the images.
-    pub(super) fn new(program: &RunnerProgram) -> Self {
-        Self { runner: load_runner(&program.path) }
+    /// Chooses the program: the given one, else a static one of ours, else none.
+    pub(super) fn new(project: &Project, given: Option<Runner>, front_door: &Path) -> Self {
+        let platform = Platform::of_processor(std::env::consts::ARCH).unwrap_or_default();
+        let own = || find_runner(front_door, true, platform).map(Runner::Program);
+        let runner = given.or_else(own).unwrap_or(Runner::None);
+        let without_program = (runner == Runner::None)
+            .then_some("no static Linux program is here; name one with --runner, or an image with --base");
+        let settings = RoundSettings {
+            destination: Destination::Layout(layout(project)),
+            tags: Vec::new(),
+            content_tag: false,
+            platform,
+            runner,
+            delivery: Delivery::default(),
+        };
+        Self { round: Round::new(settings), without_program }
     }
 
-    /// Why the images hold no program, if they hold none.
-    pub(super) fn without_program(&self) -> Option<String> {
-        self.runner.as_ref().err().cloned()
-    }
-
-    /// Scans the scripts and builds the image.
-    pub(super) fn build(&self, project: &Project, databases: &[String]) -> Result<BuiltImage, UpError> {
-        let failed = |error: Box<dyn std::error::Error + Send + Sync>| UpError::Image(error);
-        let mut sql = SqlSet::default();
-        for (name, database) in
-            project.enabled().filter(|(name, _)| databases.iter().any(|wanted| wanted == name))
-        {
-            for location in project.locations(database) {
-                let scanned = scan::scan(&location).map_err(|error| failed(error.into()))?;
-                for file in scanned.files {
-                    sql.insert(name, &file.path, file.bytes, &location.display().to_string())
-                        .map_err(|error| failed(error.into()))?;
-                }
+    /// Builds the image, or tells what speaks against it and answers with nothing.
+    pub(super) async fn build(
+        &mut self,
+        project: &Project,
+        report: &dyn Fn(UpEvent),
+    ) -> Result<Option<BuiltImage>, UpError> {
+        // The round may call from elsewhere; a report stays here.
+        let findings = Mutex::new(Vec::new());
+        let keep = |event: ImageEvent| {
+            if let (ImageEvent::Finding(finding), Ok(mut findings)) = (event, findings.lock()) {
+                findings.push(finding);
+            }
+        };
+        let outcome = self.round.run(project, &keep).await?;
+        let findings = findings.into_inner().unwrap_or_default();
+        let errors = findings.iter().filter(|finding| finding.is_error()).count();
+        findings.into_iter().for_each(|finding| report(UpEvent::Finding(finding)));
+        match outcome {
+            Outcome::Refused(_) => {
+                report(UpEvent::ImageRefused { errors });
+                Ok(None)
+            }
+            Outcome::Delivered(delivered) => {
+                let sql = self.round.delivered_sql().cloned().unwrap_or_default();
+                Ok(Some(BuiltImage { report: delivered, sql }))
             }
         }
-        let mut spec = ImageSpec::new(Platform::default(), sql);
-        if let Ok(runner) = &self.runner {
-            spec = spec.with_runner(runner.clone());
+    }
+
+    /// The event that tells of an image.
+    pub(super) fn ready(&self, project: &Project, built: &BuiltImage) -> UpEvent {
+        UpEvent::ImageReady {
+            layout: layout(project),
+            digest: built.report.digest.to_string(),
+            scripts: built.report.scripts,
+            unchanged: built.report.unchanged,
+            without_program: self.without_program.map(str::to_owned),
         }
-        let image = build(&spec).map_err(|error| failed(error.into()))?;
-        let tags: Vec<String> = project.file.image.iter().map(|image| image.tag.clone()).collect();
-        let files = oci_layout(&image, &tags).map_err(|error| failed(error.into()))?;
-        let folder = project.state_path("image");
-        let changed = !layout::has_image(&folder, &files);
-        if changed {
-            layout::write_layout(&folder, &files).map_err(|error| failed(error.into()))?;
-        }
-        Ok(BuiltImage { image, layout: folder, changed })
     }
 }
 
-fn load_runner(path: &Path) -> Result<RunnerLayer, String> {
-    let program = fs_err::read(path).map_err(|error| error.to_string())?;
-    runner_layer(&program, Platform::default()).map_err(|error| error.to_string())
+fn layout(project: &Project) -> PathBuf {
+    project.state_path("image")
 }

@@ -8,19 +8,21 @@ use serde::Serialize;
 use whimbrel_cli::exit::ExitCode;
 use whimbrel_cli::project::Project;
 use whimbrel_cli::signals::Stop;
-use whimbrel_contract::{Conclusion, DatabaseContract, Observations, Report};
+use whimbrel_contract::{Conclusion, DatabaseContract, Observations, Report, check};
 use whimbrel_migration::record::{DatabaseOutcome, DatabaseRecord, RunRecord};
 use whimbrel_postgres::{BinarySource, Cluster, Server};
 
 use super::admin::{Admin, LocalDatabase};
 use super::error::UpError;
 use super::event::UpEvent;
+use super::image::LocalImages;
 use super::job::{JobRequest, RunnerProgram, run_job};
 use super::lock::CheckoutLock;
-use super::secrets::{self, LocalSecretsError, SecretSource};
+use super::secrets;
 use super::takeback::{AppliedScript, ChangedRepeatables, TakeBackPlan, plan_sweep, plan_take_back};
 use super::{content, scripts};
-use crate::local::image::LocalImages;
+use crate::image::Runner;
+use crate::secrets::{Source, contracts, observe};
 
 /// How many snapshots of one database are kept.
 const SNAPSHOTS_KEPT: usize = 3;
@@ -35,7 +37,9 @@ pub struct UpSettings {
     /// Where the programs of a server of our own come from.
     pub binaries: BinarySource,
     /// The secrets of somebody else's server, which is then used instead of our own.
-    pub secrets: Option<SecretSource>,
+    pub secrets: Option<Source>,
+    /// The program in the image, where it is not ours.
+    pub runner: Option<Runner>,
     /// The front door's own file, to find the runner.
     pub front_door: PathBuf,
     /// Placeholders that win over the project's.
@@ -199,29 +203,30 @@ impl LocalFlow {
             path: settings.project.path.clone(),
             databases: databases.clone(),
         });
-        let contracts = secrets::contracts(&settings.project, &databases).map_err(LocalSecretsError::from)?;
+        let contracts = contracts(&settings.project, &databases)?;
         let (ground, source) = match &settings.secrets {
             Some(source) => {
-                report(UpEvent::ServerOfOthers { secrets: source.to_string() });
+                report(UpEvent::ServerOfOthers { secrets: place_of(source) });
                 (Ground::Theirs, source.clone())
             }
             None => {
                 let server = start_server(&settings, report).await?;
                 let databases = secrets::write_local_secrets(&settings.project, &contracts, &server)?;
-                let source = SecretSource::Folder(secrets::secrets_folder(&settings.project));
+                let source = Source::Folder(secrets::secrets_folder(&settings.project));
                 (Ground::Ours { server, databases }, source)
             }
         };
-        let (observed, verdict) = secrets::verify(&source, &contracts);
+        let observed = observe(&source, &contracts).await?;
+        let verdict = check(&contracts, &observed);
         if verdict.conclusion() != Conclusion::Clean {
             return Ok(Prepared::Refused(Box::new(verdict)));
         }
-        report(UpEvent::SecretsVerified { databases: contracts.len(), place: source.to_string() });
+        report(UpEvent::SecretsVerified { databases: contracts.len(), place: place_of(&source) });
         if let Ground::Ours { server, databases } = &ground {
             provision(&settings.project, server, databases, report).await?;
         }
         let program = RunnerProgram::decide(&settings.front_door, |path| path.is_file());
-        let images = LocalImages::new(&program);
+        let images = LocalImages::new(&settings.project, settings.runner.clone(), &settings.front_door);
         let seen = BTreeMap::new();
         let flow = Self { settings, ground, databases, contracts, observed, images, program, seen };
         Ok(Prepared::Ready(Box::new(flow)))
@@ -252,8 +257,10 @@ impl LocalFlow {
         stop: &Stop,
         report: &dyn Fn(UpEvent),
     ) -> Result<RoundEnd, UpError> {
-        let built = self.images.build(&self.settings.project, &self.databases)?;
-        let now = content::digests(built.image.sql(), &self.databases);
+        let Some(built) = self.images.build(&self.settings.project, report).await? else {
+            return Ok(RoundEnd { rows: Vec::new(), code: ExitCode::No.code() });
+        };
+        let now = content::digests(&built.sql, &self.databases);
         let concerned: Vec<String> = match mode {
             Mode::Once => self.databases.clone(),
             Mode::Watching => {
@@ -263,22 +270,15 @@ impl LocalFlow {
         if concerned.is_empty() {
             return Ok(RoundEnd { rows: Vec::new(), code: 0 });
         }
-        report(UpEvent::ImageReady {
-            layout: built.layout.clone(),
-            digest: built.image.digest().to_string(),
-            scripts: built.image.sql().len(),
-            changed: built.changed,
-            without_program: self.images.without_program(),
-        });
-        let content = content::unpack(&self.settings.project, built.image.sql(), &self.databases)
-            .map_err(UpError::Files)?;
+        report(self.images.ready(&self.settings.project, &built));
+        let content = content::unpack(&self.settings.project, &built.sql).map_err(UpError::Files)?;
         self.seen = now;
-        let (pending, versions) = self.make_ready(built.image.sql(), &concerned, mode, report).await?;
+        let (pending, versions) = self.make_ready(&built.sql, &concerned, mode, report).await?;
         if pending.is_empty() {
             report(UpEvent::NothingToDo { databases: concerned });
             return Ok(RoundEnd { rows: Vec::new(), code: 0 });
         }
-        let request = self.request(&content, pending, &built.image.digest().to_string());
+        let request = self.request(&content, pending, &built.report.digest.to_string());
         report(UpEvent::JobStarted {
             program: request.program.path.clone(),
             databases: request.databases.clone(),
@@ -286,7 +286,7 @@ impl LocalFlow {
         let outcome = run_job(&request, stop, &|line| report(UpEvent::Job(line))).await?;
         let code = u8::try_from(outcome.code).unwrap_or(ExitCode::Bug.code());
         if code == ExitCode::ScriptPartlyKept.code() && mode == Mode::Watching {
-            self.undo_failures(built.image.sql(), &request.databases, report).await?;
+            self.undo_failures(&built.sql, &request.databases, report).await?;
         }
         Ok(RoundEnd { rows: rows(outcome.record.as_ref(), &versions), code })
     }
@@ -450,6 +450,13 @@ async fn provision(
     secrets::write_password_file(&password_file(project), server, databases).map_err(UpError::Files)?;
     report(UpEvent::DatabasesReady { made, total: databases.len() });
     Ok(())
+}
+
+fn place_of(source: &Source) -> String {
+    match source {
+        Source::Kubernetes { namespace, .. } => format!("namespace {namespace}"),
+        Source::Folder(path) | Source::Dotenv(path) => path.display().to_string(),
+    }
 }
 
 /// The databases that take part, in the project's order.
