@@ -90,7 +90,7 @@ fn add_without_line_ends(crc: &mut crc32fast::Hasher, mut bytes: &[u8]) {
 
 /// Strict UTF-8 over pieces cut anywhere.
 #[derive(Debug, Clone)]
-pub(crate) struct Utf8Check {
+struct Utf8Check {
     /// The beginning of a character whose end is in the next piece.
     partial: Vec<u8>,
     offset: u64,
@@ -98,11 +98,11 @@ pub(crate) struct Utf8Check {
 }
 
 impl Utf8Check {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self { partial: Vec::new(), offset: 0, line: 1 }
     }
 
-    pub(crate) fn feed(&mut self, piece: &[u8]) -> Result<(), EncodingError> {
+    fn feed(&mut self, piece: &[u8]) -> Result<(), EncodingError> {
         let mut rest = piece;
         while !self.partial.is_empty() && !rest.is_empty() {
             self.partial.push(rest[0]);
@@ -130,7 +130,7 @@ impl Utf8Check {
         Ok(())
     }
 
-    pub(crate) fn finish(&self) -> Result<(), EncodingError> {
+    fn finish(&self) -> Result<(), EncodingError> {
         if self.partial.is_empty() { Ok(()) } else { Err(self.error()) }
     }
 

@@ -155,10 +155,11 @@ impl NamingRules {
         !suffix.is_empty() && !stem.is_empty()
     }
 
-    /// Whether Flyway would see this well-formed name: it has to be longer than its prefix and suffix
-    /// (`R.sql` is not).
+    /// Whether Flyway would see this well-formed name: a script's has to be longer than its prefix and suffix
+    /// (`R.sql` is not), a callback's need not be.
     pub fn is_seen(&self, name: &ScriptName, file_name: &str) -> bool {
-        file_name.len() > name.prefix.len() + name.suffix.len()
+        matches!(name.kind, ScriptKind::Callback(_))
+            || file_name.len() > name.prefix.len() + name.suffix.len()
     }
 
     fn split_suffix<'name>(&self, name: &'name str) -> (&'name str, &'name str) {

@@ -60,6 +60,8 @@ pub struct MigratePlan {
     pub skip_executing: bool,
     /// Nothing may run while there is one of these.
     pub refusals: Vec<Finding>,
+    /// The refusals come from validation (`validateOnMigrate`).
+    pub invalid: bool,
     /// How many steps come before the first script that may not run: real Flyway runs those before it stops.
     pub steps_before_refusal: usize,
     /// What should be said.
@@ -80,6 +82,7 @@ impl MigratePlan {
             group: settings.group,
             skip_executing: settings.skip_executing,
             refusals,
+            invalid: false,
             steps_before_refusal: 0,
             warnings: Vec::new(),
         }
@@ -99,9 +102,11 @@ pub fn plan_migrate<E>(
         Err(finding) => return Ok(MigratePlan::refused(settings, vec![finding])),
     };
     let mut plan = MigratePlan::refused(settings, Vec::new());
-    plan.before = overview.current_version().map(|version| version.as_str().to_owned());
+    let current = overview.current_version();
+    plan.before = current.map(|version| version.as_str().to_owned());
     if settings.validate_on_migrate {
         plan.refusals = validate::validate(&overview, Purpose::Migrate);
+        plan.invalid = !plan.refusals.is_empty();
     }
     if plan.refusals.is_empty() {
         plan.refusals = failed_rows(&overview);
@@ -110,7 +115,7 @@ pub fn plan_migrate<E>(
     let refused_as_a_whole = !plan.refusals.is_empty();
     for (id, script) in overview.pending() {
         let facts = facts(script)?;
-        let out_of_order = script.version().is_some_and(|version| Some(version) < overview.current_version());
+        let out_of_order = script.version().is_some_and(|version| Some(version) < current);
         let refusal = match decide_run(&facts, &script.conf, settings) {
             _ if version_is_too_long(script) => Some(version_too_long(script)),
             Ok(run) => {
@@ -294,9 +299,9 @@ fn warnings(overview: &Overview<'_>) -> Vec<Finding> {
 /// In a group all scripts run the same way.
 fn unify_group(plan: &mut MigratePlan, scripts: &[ResolvedScript], settings: &Settings) {
     let Some(first) = plan.steps.first() else { return };
-    let in_transaction = first.run == RunMode::InTransaction;
-    let Some(other) = plan.steps.iter().find(|step| (step.run == RunMode::InTransaction) != in_transaction)
-    else {
+    let in_transaction = |step: &Step| step.run != RunMode::StatementByStatement;
+    let first_in_transaction = in_transaction(first);
+    let Some(other) = plan.steps.iter().find(|step| in_transaction(step) != first_in_transaction) else {
         return;
     };
     if settings.mixed {
@@ -307,7 +312,7 @@ fn unify_group(plan: &mut MigratePlan, scripts: &[ResolvedScript], settings: &Se
     }
     let script = &scripts[other.id.index()];
     let version = script.version().map(|version| format!("{version} ")).unwrap_or_default();
-    let mark = if other.run == RunMode::InTransaction { "" } else { " [non-transactional]" };
+    let mark = if in_transaction(other) { "" } else { " [non-transactional]" };
     plan.refusals.push(
         Finding::error(
             "mixed-group",

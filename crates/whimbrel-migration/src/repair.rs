@@ -12,7 +12,7 @@ use crate::{
     script::ResolvedScript,
     settings::{Settings, Target},
     state::{InfoRow, Overview, State},
-    validate::{is_ignored, is_same_description},
+    validate::is_ignored,
 };
 
 /// One change to the history.
@@ -112,7 +112,7 @@ fn align(row: &InfoRow<'_>) -> Option<RepairAction> {
     } else {
         applied.checksum != Some(script.checksum())
             || applied.row_type != script.row_type()
-            || !is_same_description(&applied.description, &script.stored_description())
+            || applied.description != script.stored_description()
     };
     differs.then(|| RepairAction::Align {
         installed_rank: applied.installed_rank,

@@ -26,11 +26,12 @@ pub fn validate(overview: &Overview<'_>, purpose: Purpose) -> Vec<Finding> {
     if purpose == Purpose::Migrate {
         patterns.push(IgnorePattern { kind: PatternType::Any, state: PatternState::Pending });
     }
-    let check = Check { overview, patterns };
+    let pending_is_ignored = pending_is_ignored(&patterns);
+    let check = Check { overview, patterns, pending_is_ignored };
     overview.rows().iter().filter_map(|row| check.row(row)).collect()
 }
 
-/// Whether an ignore pattern covers a line: `pending` also hides outdated repeatables.
+/// Whether an ignore pattern covers a line.
 pub fn is_ignored(patterns: &[IgnorePattern], row: &InfoRow<'_>) -> bool {
     patterns.iter().any(|pattern| {
         let kind = match pattern.kind {
@@ -50,7 +51,7 @@ pub fn is_ignored(patterns: &[IgnorePattern], row: &InfoRow<'_>) -> bool {
                     | State::FutureFailed
             ),
             PatternState::Missing => matches!(row.state, State::Missing | State::MissingFailed),
-            PatternState::Pending => matches!(row.state, State::Pending | State::Outdated),
+            PatternState::Pending => row.state == State::Pending,
             PatternState::Ignored => row.state == State::Ignored,
             PatternState::Future => matches!(row.state, State::Future | State::FutureFailed),
         }
@@ -60,6 +61,15 @@ pub fn is_ignored(patterns: &[IgnorePattern], row: &InfoRow<'_>) -> bool {
 struct Check<'o, 'a> {
     overview: &'o Overview<'a>,
     patterns: Vec<IgnorePattern>,
+    pending_is_ignored: bool,
+}
+
+/// Whether everything pending is ignored: that hides outdated repeatables too, and lets the checksums of the
+/// others be compared. `repeatable:pending` does not.
+fn pending_is_ignored(patterns: &[IgnorePattern]) -> bool {
+    patterns.iter().any(|pattern| {
+        pattern.kind == PatternType::Any && matches!(pattern.state, PatternState::Pending | PatternState::Any)
+    })
 }
 
 impl Check<'_, '_> {
@@ -71,8 +81,8 @@ impl Check<'_, '_> {
         }
         let finding = failed(row)
             .or_else(|| not_resolved(row))
-            .or_else(|| not_applied(row))
-            .or_else(|| outdated(row))
+            .or_else(|| ignored(row))
+            .or_else(|| if self.pending_is_ignored { None } else { pending(row).or_else(|| outdated(row)) })
             .or_else(|| self.mismatch(row))?;
         let finding = finding.in_script(row.path()).of_description(row.description());
         Some(match row.version {
@@ -81,15 +91,11 @@ impl Check<'_, '_> {
         })
     }
 
-    fn pending_is_ignored(&self, row: &InfoRow<'_>) -> bool {
-        let pending = InfoRow { state: State::Pending, ..*row };
-        is_ignored(&self.patterns, &pending)
-    }
-
     fn mismatch(&self, row: &InfoRow<'_>) -> Option<Finding> {
         let (applied, (_, script)) = (row.applied?, row.script?);
         // What lies at or below a baseline was never compared with its file.
-        if applied.row_type.is_synthetic() || (row.version.is_some() && row.version <= self.overview.baseline) {
+        if applied.row_type.is_synthetic() || (row.version.is_some() && row.version <= self.overview.baseline)
+        {
             return None;
         }
         let name = match row.version {
@@ -116,7 +122,7 @@ impl Check<'_, '_> {
             ));
         }
         let compares_checksum = row.version.is_some()
-            || (self.pending_is_ignored(row) && !matches!(row.state, State::Outdated | State::Superseded));
+            || (self.pending_is_ignored && !matches!(row.state, State::Outdated | State::Superseded));
         if compares_checksum && applied.checksum.is_some_and(|stored| stored != script.checksum()) {
             let stored = applied.checksum.map_or_else(|| "null".to_owned(), |checksum| checksum.to_string());
             return Some(mismatch(
@@ -191,21 +197,30 @@ fn not_resolved(row: &InfoRow<'_>) -> Option<Finding> {
     Some(finding.next_step("bring the file back, or run repair to mark it as deleted"))
 }
 
-fn not_applied(row: &InfoRow<'_>) -> Option<Finding> {
-    let is_baseline_script = row.row_type() == RowType::SqlBaseline;
-    let (slug, hint, next_step) = match row.state {
-        State::Ignored if !is_baseline_script => (
+fn ignored(row: &InfoRow<'_>) -> Option<Finding> {
+    // A baseline script on a database with history is not missed.
+    (row.state == State::Ignored && row.row_type() != RowType::SqlBaseline).then(|| {
+        not_applied(
+            row,
             "migration-ignored",
             "To ignore this migration, set -ignoreMigrationPatterns='*:ignored'. To allow executing this migration, set -outOfOrder=true.",
             "give it a version above the applied ones, or allow outOfOrder",
-        ),
-        State::Pending => (
+        )
+    })
+}
+
+fn pending(row: &InfoRow<'_>) -> Option<Finding> {
+    (row.state == State::Pending).then(|| {
+        not_applied(
+            row,
             "migration-pending",
             "To fix this error, either run migrate, or set -ignoreMigrationPatterns='*:pending'.",
             "run migrate",
-        ),
-        _ => return None,
-    };
+        )
+    })
+}
+
+fn not_applied(row: &InfoRow<'_>, slug: &'static str, hint: &str, next_step: &str) -> Finding {
     let finding = match row.version {
         Some(version) => Finding::error(
             slug,
@@ -221,7 +236,7 @@ fn not_applied(row: &InfoRow<'_>) -> Option<Finding> {
         )
         .coded(FlywayCode::ResolvedRepeatableMigrationNotApplied),
     };
-    Some(finding.next_step(next_step))
+    finding.next_step(next_step)
 }
 
 fn outdated(row: &InfoRow<'_>) -> Option<Finding> {

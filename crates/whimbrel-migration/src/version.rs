@@ -83,8 +83,11 @@ impl Ord for Version {
                 unequal => return unequal,
             }
         }
-        // Trailing zero parts are gone: whoever has more parts has a part above zero.
-        self.parts.len().cmp(&other.parts.len())
+        // Missing parts count as zero; only a first part can be negative.
+        let zero = Part::Small(0);
+        let mine = self.parts.get(other.parts.len()).unwrap_or(&zero);
+        let theirs = other.parts.get(self.parts.len()).unwrap_or(&zero);
+        mine.cmp(theirs).then(self.parts.len().cmp(&other.parts.len()))
     }
 }
 
@@ -200,6 +203,8 @@ mod tests {
         assert!(version(&format!("1{huge}")) > version(&huge));
         assert!(version(&format!("-{huge}")) < version("-1"));
         assert!(version("-1") < version("0.1"));
+        assert!(version("-1") < version("0"));
+        assert!(version("0") > version("-1"));
     }
 
     #[test]

@@ -9,9 +9,10 @@ use super::{
     Effect, Piece, Place, ScanError, ScanErrorKind, Statement,
     classify::{Head, Keyword, Token},
 };
-use crate::checksum::Utf8Check;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+const BEGINNING: Place = Place { offset: 0, line: 1, column: 1 };
 
 /// What the byte at hand belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,11 +134,13 @@ pub(super) struct Lexer {
     finished: bool,
     /// What is wrong with the bytes after the buffer.
     poison: Option<ScanErrorKind>,
-    utf8: Utf8Check,
+    /// The beginning of a character whose end is in the next piece.
+    held: Vec<u8>,
     counted: Counted,
     conforming_strings: bool,
 
     text_start: Option<usize>,
+    text_place: Place,
     first_token: Option<Place>,
     head: Head,
     routine: bool,
@@ -159,10 +162,11 @@ impl Lexer {
             opened: 0,
             finished: false,
             poison: None,
-            utf8: Utf8Check::new(),
+            held: Vec::new(),
             counted: Counted { index: 0, line: 1, characters: 0 },
             conforming_strings: true,
             text_start: None,
+            text_place: BEGINNING,
             first_token: None,
             head: Head::new(),
             routine: false,
@@ -171,7 +175,7 @@ impl Lexer {
             parenthesis: 0,
             block: 0,
             block_start: 0,
-            copy_place: Place { offset: 0, line: 1, column: 1 },
+            copy_place: BEGINNING,
         }
     }
 
@@ -184,30 +188,38 @@ impl Lexer {
             return;
         }
         self.forget_consumed();
-        let mut good = bytes;
-        if let Some(nul) = memchr(0, good) {
-            good = &good[..nul];
-            self.poison = Some(ScanErrorKind::Nul);
+        if self.held.is_empty() {
+            self.take(bytes);
+        } else {
+            let mut joined = std::mem::take(&mut self.held);
+            joined.extend_from_slice(bytes);
+            self.take(&joined);
         }
-        let before = self.base + self.buffer.len() as u64;
-        if let Err(error) = self.utf8.feed(good) {
-            // The wrong character may have begun in the piece before.
-            match usize::try_from(error.offset.saturating_sub(before)) {
-                Ok(end) if error.offset >= before => good = &good[..end],
-                _ => {
-                    good = &[];
-                    let kept = usize::try_from(error.offset.saturating_sub(self.base)).unwrap_or(0);
-                    self.buffer.truncate(kept.max(self.at));
-                }
+    }
+
+    /// Takes bytes up to the first NUL or wrong character; half a character at the end waits for the rest.
+    fn take(&mut self, bytes: &[u8]) {
+        let nul = memchr(0, bytes);
+        let good = &bytes[..nul.unwrap_or(bytes.len())];
+        let (good, rest) = match std::str::from_utf8(good) {
+            Ok(_) => (good, None),
+            Err(error) => {
+                let (good, rest) = good.split_at(error.valid_up_to());
+                (good, Some((rest, error.error_len().is_some())))
             }
-            self.poison = Some(ScanErrorKind::Encoding);
-        }
+        };
         self.buffer.extend_from_slice(good);
+        match (rest, nul) {
+            (None, None) => {}
+            (None, Some(_)) => self.poison = Some(ScanErrorKind::Nul),
+            (Some((rest, false)), None) => self.held.extend_from_slice(rest),
+            (Some(_), _) => self.poison = Some(ScanErrorKind::Encoding),
+        }
     }
 
     pub(super) fn finish(&mut self) {
         self.finished = true;
-        if self.poison.is_none() && self.utf8.finish().is_err() {
+        if self.poison.is_none() && !self.held.is_empty() {
             self.poison = Some(ScanErrorKind::Encoding);
         }
     }
@@ -316,7 +328,7 @@ impl Lexer {
             Mode::Between => self.token(),
             Mode::Word(start) => Ok(self.word(start)),
             Mode::Number => Ok(self.number()),
-            Mode::LineComment | Mode::PassedCommand => Ok(self.to_line_end()),
+            Mode::LineComment | Mode::PassedCommand => Ok(self.pass_line()),
             Mode::BlockComment(depth) => Ok(self.block_comment(depth)),
             Mode::String { escapes } => Ok(self.quoted(b'\'', escapes)),
             Mode::QuotedIdentifier => Ok(self.quoted(b'"', false)),
@@ -421,16 +433,20 @@ impl Lexer {
     fn begin_token(&mut self) {
         if self.first_token.is_none() {
             self.begin_text();
-            self.counted.advance(&self.buffer, self.at.max(self.counted.index));
-            self.first_token = Some(self.place(self.at));
+            self.first_token = Some(self.count_to_here());
         }
     }
 
     fn begin_text(&mut self) {
         if self.text_start.is_none() {
             self.text_start = Some(self.at);
-            self.counted.advance(&self.buffer, self.at.max(self.counted.index));
+            self.text_place = self.count_to_here();
         }
+    }
+
+    fn count_to_here(&mut self) -> Place {
+        self.counted.advance(&self.buffer, self.at);
+        self.place(self.at)
     }
 
     fn record(&mut self, token: Token) {
@@ -529,7 +545,7 @@ impl Lexer {
         Step::Need
     }
 
-    fn to_line_end(&mut self) -> Step {
+    fn pass_line(&mut self) -> Step {
         // A lone CR ends a comment for the server too.
         match memchr2(b'\n', b'\r', &self.buffer[self.at..]) {
             Some(length) => {
@@ -681,32 +697,8 @@ impl Lexer {
             self.copy_place = place;
             self.mode = Mode::CopyLine { comment: false };
         }
-        // Lines are counted up to the first token; the text may begin before it.
-        let text_place = self.text_place(start, place);
+        let text_place = self.text_place;
         Some(Ready::Statement { text: start..end, text_place, place, effect })
-    }
-
-    /// The place of the text's beginning, from that of its first token.
-    fn text_place(&self, start: usize, place: Place) -> Place {
-        let offset = self.base + start as u64;
-        let between = usize::try_from(place.offset - offset).unwrap_or(0);
-        if between == 0 {
-            return place;
-        }
-        let comment = &self.buffer[start..start + between];
-        let lines = memchr::memchr_iter(b'\n', comment).count() as u64;
-        let column = if lines == 0 {
-            place.column - comment.iter().filter(|byte| (**byte & 0xC0) != 0x80).count() as u64
-        } else {
-            self.column_of(start)
-        };
-        Place { offset, line: place.line - lines, column }
-    }
-
-    /// The column of an index whose line begins in the buffer; 1 where it was already dropped.
-    fn column_of(&self, index: usize) -> u64 {
-        let begin = memchr::memrchr(b'\n', &self.buffer[..index]).map_or(0, |newline| newline + 1);
-        self.buffer[begin..index].iter().filter(|byte| (**byte & 0xC0) != 0x80).count() as u64 + 1
     }
 
     fn copy_line(&mut self, comment: bool) -> Result<Step, ScanError> {

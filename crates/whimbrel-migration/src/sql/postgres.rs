@@ -145,10 +145,15 @@ pub fn create_history_table(
 
 /// All rows by rank; the columns are those of [`read_row`], in its order.
 pub fn select_rows(table: &TableName) -> String {
+    select_rows_after(table, -1)
+}
+
+/// The rows above a rank, as [`select_rows`] gives them.
+pub fn select_rows_after(table: &TableName, installed_rank: i32) -> String {
     format!(
         "SELECT \"installed_rank\", \"version\", \"description\", \"type\", \"script\", \"checksum\", \
          \"installed_by\", \"installed_on\", \"execution_time\", \"success\" FROM {} \
-         WHERE \"installed_rank\" > -1 ORDER BY \"installed_rank\"",
+         WHERE \"installed_rank\" > {installed_rank} ORDER BY \"installed_rank\"",
         table.quoted()
     )
 }

@@ -28,6 +28,8 @@ struct Context<'a> {
     last_resolved: Option<&'a Version>,
     last_applied: Option<&'a Version>,
     applied_baseline: Option<&'a Version>,
+    /// Versions of baseline scripts whose rows were deleted.
+    deleted_baselines: Vec<&'a Version>,
     pending_baseline: Option<&'a Version>,
     /// None: no limit.
     target: Option<&'a Version>,
@@ -203,7 +205,9 @@ fn read_versions<'a>(versioned: &mut [Applied<'a>], context: &mut Context<'a>) {
         } else {
             applied.out_of_order = true;
         }
-        if row_type.is_baseline() && !applied.deleted {
+        if row_type.is_baseline() && applied.deleted {
+            context.deleted_baselines.push(version);
+        } else if row_type.is_baseline() {
             context.applied_baseline = context.applied_baseline.max(Some(version));
         }
     }
@@ -296,8 +300,12 @@ impl<'a> Context<'a> {
         let is_baseline_script = script.name.kind == ScriptKind::Baseline;
         match baseline.map(|baseline| version.cmp(baseline)) {
             Some(Ordering::Less) => return State::BelowBaseline,
-            // Without an applied baseline, the highest baseline script is the one that runs.
-            Some(Ordering::Equal) if is_baseline_script && self.applied_baseline.is_none() => {
+            // On a database without a version the highest baseline script runs, but not a second time.
+            Some(Ordering::Equal)
+                if is_baseline_script
+                    && self.applied_baseline.is_none()
+                    && !self.deleted_baselines.contains(&version) =>
+            {
                 return State::Pending;
             }
             Some(Ordering::Equal) => return State::BaselineIgnored,

@@ -12,9 +12,8 @@ pub(super) fn sorted(rows: Vec<InfoRow<'_>>) -> Vec<InfoRow<'_>> {
     let (mut applied, mut open): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.applied.is_some());
     applied.sort_by_key(|row| row.applied.map(|applied| applied.installed_rank));
     open.sort_by(compare_open);
-    let (mut sorted, after): (Vec<_>, Vec<_>) = open
-        .into_iter()
-        .partition(|row| matches!(row.state, State::BelowBaseline | State::BaselineIgnored));
+    let (mut sorted, after): (Vec<_>, Vec<_>) =
+        open.into_iter().partition(|row| matches!(row.state, State::BelowBaseline | State::BaselineIgnored));
     sorted.extend(applied);
     sorted.extend(after);
     sorted

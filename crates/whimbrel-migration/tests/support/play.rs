@@ -50,8 +50,16 @@ pub(crate) fn play(case: &Case) -> Outcome {
     let info = info(&project, answer.rows.as_deref());
     let checks = [
         compare("error", &answer.error, &case.expect.error),
-        if case.expect.codes.is_some() { compare("codes", &answer.codes, &case.expect.codes) } else { Outcome::Agrees },
-        if answer.error.is_none() { compare("migrations", &answer.migrations, &case.expect.migrations) } else { Outcome::Agrees },
+        if case.expect.codes.is_some() {
+            compare("codes", &answer.codes, &case.expect.codes)
+        } else {
+            Outcome::Agrees
+        },
+        if answer.error.is_none() {
+            compare("migrations", &answer.migrations, &case.expect.migrations)
+        } else {
+            Outcome::Agrees
+        },
         compare(
             "history",
             &answer.rows.as_ref().map(|rows| rows.iter().map(tuple).collect::<Vec<_>>()),
@@ -83,7 +91,8 @@ fn undecidable(case: &Case) -> Option<&'static str> {
         return Some("settings for what is read from disk or server");
     }
     let conf_names_encoding = case.files.iter().any(|(path, content)| {
-        path.to_lowercase().ends_with(".conf") && String::from_utf8_lossy(&content.bytes()).contains("encoding")
+        path.to_lowercase().ends_with(".conf")
+            && String::from_utf8_lossy(&content.bytes()).contains("encoding")
     });
     if conf_names_encoding {
         return Some("another encoding");
@@ -116,12 +125,13 @@ fn answer(case: &Case, project: &Project, rows: Option<Vec<HistoryRow>>) -> Resu
         }
         "validate" => {
             let overview = Overview::build(scripts, &history, settings)?;
-            let codes = validate(&overview, Purpose::Validate).iter().map(|finding| triple(finding)).collect();
+            let codes =
+                validate(&overview, Purpose::Validate).iter().map(|finding| triple(finding)).collect();
             Ok(Answer { codes: Some(codes), rows, ..Answer::default() })
         }
         "repair" => {
-            let Some(rows) = rows else { return Ok(Answer::default()) };
             let actions = plan_repair(scripts, &history, settings)?;
+            let Some(rows) = rows else { return Ok(Answer::default()) };
             Ok(Answer { rows: Some(repaired(rows, &actions)), ..Answer::default() })
         }
         "baseline" => {
@@ -139,7 +149,11 @@ fn answer(case: &Case, project: &Project, rows: Option<Vec<HistoryRow>>) -> Resu
 }
 
 fn triple(finding: &Finding) -> (String, String, String) {
-    (finding.version.clone().unwrap_or_default(), finding.description.clone().unwrap_or_default(), code(finding))
+    (
+        finding.version.clone().unwrap_or_default(),
+        finding.description.clone().unwrap_or_default(),
+        code(finding),
+    )
 }
 
 fn repaired(mut rows: Vec<HistoryRow>, actions: &[RepairAction]) -> Vec<HistoryRow> {
@@ -181,15 +195,14 @@ fn migrate(project: &Project, before: Option<Vec<HistoryRow>>) -> Result<Answer,
         runs = plan.steps_before_refusal;
         answer.error = Some(code(refusal));
         let at_run_time = ["mixed-statements", "mixed-group", "version-too-long"].contains(&refusal.slug);
+        if plan.invalid {
+            answer.error = Some("VALIDATE_ERROR".into());
+        } else if refusal.slug == "failed-migration" {
+            // The command line tells more than the library.
+            answer.error = Some("ERROR".into());
+        }
         if !at_run_time {
-            let before_validate = refusal.slug.starts_with("duplicate")
-                || ["target-unknown", "history-deleted-twice"].contains(&refusal.slug);
-            if settings.validate_on_migrate && !before_validate {
-                answer.error = Some("VALIDATE_ERROR".into());
-            }
-            if answer.error.as_deref() != Some("ERROR") || before_validate {
-                return Ok(Answer { rows: before, ..answer });
-            }
+            return Ok(Answer { rows: before, ..answer });
         }
     }
     let mut migrations = Vec::new();
@@ -200,6 +213,7 @@ fn migrate(project: &Project, before: Option<Vec<HistoryRow>>) -> Result<Answer,
         migrations.push(row.version.clone().unwrap_or_else(|| script.name.description.clone()));
         rows.push(written(&row));
     }
+    rows.sort_by_key(|row| row.installed_rank);
     Ok(Answer { migrations: Some(migrations), rows: Some(rows), ..answer })
 }
 
@@ -207,7 +221,9 @@ fn plan_of(project: &Project, rows: &[HistoryRow]) -> Result<Result<MigratePlan,
     let history = History::read(rows.to_vec())?;
     Ok(plan::plan_migrate(&project.scripts, &history, &project.settings, |script| {
         match &project.texts[&script.script] {
-            Ok(text) => scan::facts(project.settings.dialect, text.as_bytes()).map_err(|_| "ERROR".to_owned()),
+            Ok(text) => {
+                scan::facts(project.settings.dialect, text.as_bytes()).map_err(|_| "ERROR".to_owned())
+            }
             Err(_) => Err("ERROR".to_owned()),
         }
     }))

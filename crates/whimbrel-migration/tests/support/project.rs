@@ -41,9 +41,18 @@ pub(crate) fn resolve(case: &Case) -> Result<Project, String> {
             _ => continue,
         };
         let conf_path = format!("{path}.conf");
-        let conf = match case.files.iter().find(|(other, _)| other.eq_ignore_ascii_case(&conf_path)).map(|(_, conf)| conf) {
+        let conf = match case
+            .files
+            .iter()
+            .find(|(other, _)| other.eq_ignore_ascii_case(&conf_path))
+            .map(|(_, conf)| conf)
+        {
             Some(conf) => ScriptConf::parse(&String::from_utf8_lossy(&conf.bytes())).map_err(|error| {
-                if error.to_string().contains("not supported") { "ERROR".to_owned() } else { "CONFIGURATION".into() }
+                if error.to_string().contains("not supported") {
+                    "ERROR".to_owned()
+                } else {
+                    "CONFIGURATION".into()
+                }
             })?,
             None => ScriptConf::default(),
         };
@@ -117,9 +126,8 @@ fn naming(values: &BTreeMap<String, String>) -> NamingRules {
 }
 
 fn placeholders(case: &Case) -> Result<Placeholders, String> {
-    let value = |key: &str, default: &str| {
-        case.settings.get(key).cloned().unwrap_or_else(|| default.to_owned())
-    };
+    let value =
+        |key: &str, default: &str| case.settings.get(key).cloned().unwrap_or_else(|| default.to_owned());
     let separator = value("placeholderSeparator", ":");
     let mut placeholders =
         Placeholders::new(value("placeholderPrefix", "${"), value("placeholderSuffix", "}"));

@@ -1,0 +1,189 @@
+//! Laws of the scanner and of the checksum, on generated scripts.
+
+use proptest::prelude::*;
+use whimbrel_migration::{
+    checksum::{self, Checksum},
+    dialect::Dialect,
+    scan::{Piece, Scanner},
+};
+
+/// Everything that came out, with COPY data joined, and the error at the end.
+#[derive(Debug, PartialEq, Eq, Default)]
+struct Scanned {
+    statements: Vec<(String, u64, u64, (u64, u64), (u64, u64), String)>,
+    data: Vec<Vec<u8>>,
+    error: Option<String>,
+}
+
+fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Scanned {
+    let mut scanner = Scanner::new(Dialect::PostgreSql);
+    let mut scanned = Scanned::default();
+    for piece in pieces {
+        scanner.feed(piece);
+        if !drain(&mut scanner, &mut scanned) {
+            return scanned;
+        }
+    }
+    scanner.finish();
+    drain(&mut scanner, &mut scanned);
+    scanned
+}
+
+fn drain(scanner: &mut Scanner, scanned: &mut Scanned) -> bool {
+    loop {
+        match scanner.next_piece() {
+            Ok(None) => return true,
+            Ok(Some(Piece::Statement(statement))) => {
+                let place = (statement.place.line, statement.place.column);
+                let text_place = (statement.text_place.line, statement.text_place.column);
+                let effect = format!("{:?}", statement.effect);
+                let (start, end) = (statement.start, statement.end);
+                scanned.statements.push((statement.text.to_owned(), start, end, place, text_place, effect));
+                scanned.data.push(Vec::new());
+            }
+            Ok(Some(Piece::CopyData(data))) => {
+                scanned.data.last_mut().expect("a COPY came before").extend_from_slice(data);
+            }
+            Ok(Some(Piece::CopyEnd)) => {}
+            Err(error) => {
+                scanned.error = Some(format!("{error:?}"));
+                return false;
+            }
+        }
+    }
+}
+
+/// Scripts made of the parts that matter.
+fn script() -> impl Strategy<Value = Vec<u8>> {
+    let part = prop_oneof![
+        Just("SELECT 1"),
+        Just(";"),
+        Just(";\n"),
+        Just(" "),
+        Just("\n"),
+        Just("\r\n"),
+        Just("'a;''b'"),
+        Just("e'it\\'s;'"),
+        Just("E'\\\\'"),
+        Just("\"a;\"\"b\""),
+        Just("$$;$$"),
+        Just("$tag$ ; $ta$ $tag$"),
+        Just("$1"),
+        Just("$"),
+        Just("-- c;\n"),
+        Just("/* ; /* ; */ */"),
+        Just("("),
+        Just(")"),
+        Just("CREATE FUNCTION f() BEGIN ATOMIC "),
+        Just("CASE WHEN a THEN b END"),
+        Just("END"),
+        Just("BEGIN"),
+        Just("COPY t FROM stdin;\n"),
+        Just("1\t;'\n"),
+        Just("\\.\n"),
+        Just("\\restrict abc\n"),
+        Just("\\d\n"),
+        Just("VACUUM"),
+        Just("é\u{a0}"),
+        Just("\u{feff}"),
+        Just("SET standard_conforming_strings = off;"),
+        Just("'\\"),
+        Just("'"),
+        Just("\0"),
+    ];
+    prop::collection::vec(part, 0..24).prop_map(|parts| parts.concat().into_bytes())
+}
+
+fn cut<'a>(bytes: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
+    let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+    places.sort_unstable();
+    let mut pieces = Vec::new();
+    let mut from = 0;
+    for place in places {
+        pieces.push(&bytes[from..place]);
+        from = place;
+    }
+    pieces.push(&bytes[from..]);
+    pieces
+}
+
+/// Whether a script is only blanks, comments, delimiters and passed-over commands.
+fn is_only_filling(bytes: &[u8]) -> bool {
+    let scanned = scan([bytes]);
+    scanned.statements.is_empty() && scanned.error.is_none()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn pieces_cut_anywhere_give_the_same_statements(
+        script in script(),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+    ) {
+        prop_assert_eq!(scan(cut(&script, &cuts)), scan([script.as_slice()]));
+    }
+
+    #[test]
+    fn every_byte_alone_gives_the_same_statements(script in script()) {
+        prop_assert_eq!(scan(script.chunks(1)), scan([script.as_slice()]));
+    }
+
+    #[test]
+    fn no_byte_is_lost(script in script()) {
+        let scanned = scan([script.as_slice()]);
+        let mut from = 0;
+        for ((text, start, end, ..), data) in scanned.statements.iter().zip(&scanned.data) {
+            let (start, end) = (usize::try_from(*start).expect("small"), usize::try_from(*end).expect("small"));
+            prop_assert!(from <= start && start < end, "statements follow each other");
+            prop_assert_eq!(text.as_bytes(), &script[start..end]);
+            prop_assert!(is_only_filling(&script[from..start]), "{:?}", String::from_utf8_lossy(&script[from..start]));
+            from = end;
+            if !data.is_empty() {
+                let line_end = memchr::memchr(b'\n', &script[from..]).expect("the data begins on a line of its own");
+                let begin = from + line_end + 1;
+                prop_assert_eq!(&script[begin..begin + data.len()], data.as_slice());
+                // The marker `\.` that follows is passed over with its line.
+                let marker = &script[begin + data.len()..];
+                let marker_end = memchr::memchr(b'\n', marker).map_or(marker.len(), |end| end + 1);
+                from = begin + data.len() + marker_end;
+            } else if script[from..].starts_with(b";\n\\.\n") {
+                from += 5;
+            }
+        }
+        if scanned.error.is_none() && from <= script.len() {
+            prop_assert!(is_only_filling(&script[from..]), "{:?}", String::from_utf8_lossy(&script[from..]));
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+    ) {
+        prop_assert_eq!(scan(cut(&bytes, &cuts)), scan([bytes.as_slice()]));
+    }
+
+    #[test]
+    fn checksums_do_not_depend_on_the_pieces(
+        bytes in prop_oneof![script(), prop::collection::vec(any::<u8>(), 0..60)],
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+    ) {
+        let mut checksum = Checksum::new();
+        let fed = cut(&bytes, &cuts).into_iter().try_for_each(|piece| checksum.feed(piece));
+        prop_assert_eq!(fed.and_then(|()| checksum.finish()), checksum::of_bytes(&bytes));
+    }
+
+    #[test]
+    fn line_ends_and_one_byte_order_mark_do_not_matter_for_checksums(lines in prop::collection::vec("[^\r\n\u{feff}]{0,12}", 0..6)) {
+        let naive = {
+            let mut crc = crc32fast::Hasher::new();
+            lines.iter().for_each(|line| crc.update(line.as_bytes()));
+            crc.finalize().cast_signed()
+        };
+        for end in ["\n", "\r\n", "\r"] {
+            let text = format!("\u{feff}{}", lines.join(end));
+            prop_assert_eq!(checksum::of_bytes(text.as_bytes()), Ok(naive));
+        }
+    }
+}
