@@ -126,3 +126,10 @@ pub struct ConnectError {
     #[source]
     pub cause: BoxError,
 }
+
+impl ConnectError {
+    /// What is the matter, as the end of a sentence that begins with the database.
+    pub fn kind_in_words(&self) -> &'static str {
+        self.kind.words()
+    }
+}

@@ -5,7 +5,8 @@ use whimbrel_migration::sql::postgres::{self as sql, TableName};
 
 use crate::driver::Row;
 use crate::error::DatabaseError;
-use crate::session::{Session, single};
+use crate::lock::RESET_ROLE;
+use crate::session::{Session, TransactionId, single};
 
 /// The table does not exist.
 const UNDEFINED_TABLE: &str = "42P01";
@@ -16,6 +17,20 @@ const UNDEFINED_TABLE: &str = "42P01";
 pub struct HistoryRowError {
     /// The quoted table.
     pub table: String,
+}
+
+/// A script's transaction did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum FinishError {
+    /// The transaction was over before: the script ended it itself, and what it did is committed.
+    #[error("the script ended its transaction itself")]
+    NotOurs,
+    /// A deferred constraint, the history row or the COMMIT was refused: nothing is kept.
+    #[error("the transaction could not be committed")]
+    Rejected(#[source] DatabaseError),
+    /// The connection was lost during COMMIT: ask [`Session::fate_of`] in another session.
+    #[error("the connection was lost during COMMIT")]
+    CommitLost(#[source] DatabaseError),
 }
 
 /// An alignment of one row with its file.
@@ -46,6 +61,16 @@ impl Session {
         }
     }
 
+    /// The rows above a rank, from a table that is known to exist.
+    pub async fn read_history_after(
+        &mut self,
+        table: &TableName,
+        installed_rank: i32,
+    ) -> Result<Vec<HistoryRow>, DatabaseError> {
+        let rows = self.query(&sql::select_rows_after(table, installed_rank)).await?;
+        rows.iter().map(|row| history_row(table, row)).collect()
+    }
+
     /// Whether the history table exists.
     pub async fn history_exists(&mut self, table: &TableName) -> Result<bool, DatabaseError> {
         self.ask(&sql::history_table_exists(table)).await
@@ -64,6 +89,38 @@ impl Session {
     /// Adds a row. Inside the script's transaction it becomes part of it.
     pub async fn append_history(&mut self, table: &TableName, row: &NewRow) -> Result<(), DatabaseError> {
         self.query(&sql::insert_row(table, row, None)).await.map(drop)
+    }
+
+    /// Ends the transaction of a script with its history row, in two steps.
+    ///
+    /// First the deferred constraints are checked under the script's own role; then the row is written under the login
+    /// role and its settings, whatever the script did to them, but only if the transaction is the one that was begun.
+    /// Then COMMIT, whose outcome may stay unknown.
+    pub async fn commit_with_row(
+        &mut self,
+        begun: &TransactionId,
+        table: &TableName,
+        row: &NewRow,
+    ) -> Result<(), FinishError> {
+        // A division by zero stops the whole query before anything of it is done outside of the transaction.
+        let guard = format!(
+            "SELECT 1 / CASE pg_catalog.txid_current_if_assigned() WHEN {} THEN 1 ELSE 0 END",
+            begun.number()
+        );
+        let text = format!(
+            "{guard}; SET CONSTRAINTS ALL IMMEDIATE; {RESET_ROLE}; RESET ALL; {}",
+            sql::insert_row(table, row, None)
+        );
+        match self.query(&text).await {
+            Ok(_) => {}
+            Err(error) if error.sqlstate() == Some("22012") => return Err(FinishError::NotOurs),
+            Err(error) => return Err(FinishError::Rejected(error)),
+        }
+        match self.commit().await {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_connection_lost() => Err(FinishError::CommitLost(error)),
+            Err(error) => Err(FinishError::Rejected(error)),
+        }
     }
 
     /// Runs the statements as one transaction: all of them or none.

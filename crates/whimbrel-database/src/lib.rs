@@ -19,7 +19,7 @@ mod target;
 
 pub use driver::Row;
 pub use error::{BoxError, ConnectError, ConnectErrorKind, DatabaseError, ServerError};
-pub use history::{HistoryRowError, RowUpdate, update_statement};
+pub use history::{FinishError, HistoryRowError, RowUpdate, update_statement};
 pub use inspect::IndexState;
 pub use lock::{LockHolder, Unlocked};
 pub use notices::Notice;

@@ -78,6 +78,13 @@ pub enum TransactionFate {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransactionId(pub(crate) String);
 
+impl TransactionId {
+    /// The number as digits; 0, which no transaction has, where the server gave none.
+    pub(crate) fn number(&self) -> u64 {
+        self.0.parse().unwrap_or_default()
+    }
+}
+
 /// What the session's transaction status is, as far as the server tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransactionStatus {

@@ -1,0 +1,173 @@
+//! The command line, as types.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, ValueEnum};
+use whimbrel_cli::args::GlobalArgs;
+
+/// Apply SQL migrations to PostgreSQL, with Flyway's schema history
+#[derive(Clone, Debug, Parser)]
+#[command(name = "whimbrel-migrate", version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Options of every tool.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do and where.
+    #[command(flatten)]
+    pub migrate: MigrateArgs,
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Verb {
+    /// Apply what is pending
+    Migrate,
+    /// Show every script and its state
+    Info,
+    /// Compare files and history
+    Validate,
+    /// Remove failed rows, mark missing scripts, align checksums
+    Repair,
+    /// Start a history on a database that has objects already
+    Baseline,
+    /// Drop everything in the schema; refused unless it is allowed
+    Clean,
+}
+
+impl Verb {
+    /// The word on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Migrate => "migrate",
+            Self::Info => "info",
+            Self::Validate => "validate",
+            Self::Repair => "repair",
+            Self::Baseline => "baseline",
+            Self::Clean => "clean",
+        }
+    }
+}
+
+/// The verb, the databases, the options.
+#[derive(Clone, Debug, Args)]
+pub struct MigrateArgs {
+    /// What to do
+    #[arg(value_enum)]
+    pub verb: Verb,
+    /// The rest.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// Everything but the verb, for those who bring their own.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Options {
+    /// Databases of whimbrel.toml [default: all that are enabled, or $WHIMBREL_DATABASES]
+    #[arg(value_name = "DATABASE")]
+    pub databases: Vec<String>,
+
+    /// Print what would be done and write nothing at all
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Go on with the next database after a failure and end with the gravest code
+    #[arg(long, env = "WHIMBREL_KEEP_GOING", hide_env = true)]
+    pub keep_going: bool,
+
+    /// Wait so long for a database that cannot be reached yet [default: 0s]
+    #[arg(long, value_name = "DURATION", value_parser = duration, env = "WHIMBREL_WAIT", hide_env = true)]
+    pub wait: Option<Duration>,
+
+    /// Wait so long for the lock of another runner [default: 50s]
+    #[arg(long, value_name = "DURATION", value_parser = duration, env = "WHIMBREL_LOCK_WAIT", hide_env = true)]
+    pub lock_wait: Option<Duration>,
+
+    /// Stop after this time, with exit code 124
+    #[arg(long, value_name = "DURATION", value_parser = duration, env = "WHIMBREL_DEADLINE", hide_env = true)]
+    pub deadline: Option<Duration>,
+
+    /// After SIGTERM, cancel what still runs 5 s before this is over [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = duration, env = "WHIMBREL_GRACE", hide_env = true)]
+    pub grace: Option<Duration>,
+
+    /// Go up to this version only: a version, latest, current or next
+    #[arg(long, value_name = "VERSION", env = "WHIMBREL_TARGET", hide_env = true)]
+    pub target: Option<String>,
+
+    /// Apply scripts whose version is below the highest applied one
+    #[arg(long, env = "WHIMBREL_OUT_OF_ORDER", hide_env = true)]
+    pub out_of_order: bool,
+
+    /// The version of the row that baseline writes [default: 1]
+    #[arg(long, value_name = "VERSION")]
+    pub baseline_version: Option<String>,
+
+    /// The description of the row that baseline writes
+    #[arg(long, value_name = "TEXT")]
+    pub baseline_description: Option<String>,
+
+    /// Write a baseline first where a schema has objects but no history
+    #[arg(long, env = "WHIMBREL_BASELINE_ON_MIGRATE", hide_env = true)]
+    pub baseline_on_migrate: bool,
+
+    /// Pass over what matches, such as "*:missing" [default: *:future]
+    #[arg(long, value_name = "TYPE:STATE")]
+    pub ignore: Vec<String>,
+
+    /// Run scripts that hold both kinds of statements, outside of a transaction
+    #[arg(long)]
+    pub mixed: bool,
+
+    /// Give a placeholder a value
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub placeholder: Vec<(String, String)>,
+
+    /// Read credentials from this folder: one folder a secret, one file a key
+    #[arg(long, value_name = "FOLDER", env = "WHIMBREL_SECRETS", hide_env = true)]
+    pub secrets: Option<PathBuf>,
+
+    /// Allow clean to drop everything
+    #[arg(long)]
+    pub clean_enabled: bool,
+
+    /// Write the run record to this file as well
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+/// `30`, `30s`, `500ms`, `2m`, `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let seconds = match unit {
+        "" | "s" => 1.0,
+        "ms" => 0.001,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("a duration is a number with ms, s, m or h".to_owned()),
+    };
+    let number: f64 = number.parse().map_err(|_| "a duration begins with a number".to_owned())?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| "write it as NAME=VALUE".to_owned())?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("30"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert!(duration("soon").is_err() && duration("1d").is_err() && duration("").is_err());
+    }
+}

@@ -1,0 +1,115 @@
+//! The work on one database: open it, plan, apply, and tell.
+
+mod failing;
+mod locking;
+mod migrate;
+mod open;
+mod stepwise;
+mod transactional;
+mod verbs;
+
+use std::collections::HashMap;
+
+use whimbrel_database::Session;
+use whimbrel_migration::finding::Finding;
+use whimbrel_migration::history::{History, HistoryRow};
+use whimbrel_migration::record::ScriptRecord;
+use whimbrel_migration::scan::{self, ScanFacts};
+use whimbrel_migration::script::ScriptId;
+use whimbrel_migration::sql::postgres::TableName;
+
+use crate::failure::Failure;
+use crate::patience::Patience;
+use crate::report::{Event, Level, Reporter};
+use crate::set::{ScriptSet, SetError};
+use crate::settings::{CommonSettings, DatabaseSettings};
+
+pub use migrate::{MigrateReport, PlannedScript};
+pub use verbs::{BaselineReport, CleanReport, InfoReport, InfoRow, RepairReport, ValidateReport};
+
+/// One database that is open.
+pub struct Engine<'a> {
+    settings: &'a DatabaseSettings,
+    common: &'a CommonSettings,
+    reporter: &'a Reporter,
+    patience: Patience,
+    session: Session,
+    table: TableName,
+    set: ScriptSet,
+    /// What is known about the statements of scripts that were planned.
+    facts: HashMap<ScriptId, ScanFacts>,
+    /// What was run so far, the failed one included.
+    ran: Vec<ScriptRecord>,
+    /// The database's version when it was last looked at.
+    version: Option<String>,
+}
+
+impl Engine<'_> {
+    /// The scripts that were run, in their order.
+    pub fn ran(&self) -> &[ScriptRecord] {
+        &self.ran
+    }
+
+    /// The version when it was last looked at.
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+
+    /// The session, for what the version of the server is.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The history table.
+    pub fn table(&self) -> &TableName {
+        &self.table
+    }
+
+    /// The scripts.
+    pub fn set(&self) -> &ScriptSet {
+        &self.set
+    }
+
+    /// Says goodbye to the server.
+    pub async fn close(self) {
+        self.session.close().await;
+    }
+
+    fn say(&self, level: Level, event: Event, message: &str) {
+        self.reporter.line(level, event).database(&self.settings.name).say(message);
+    }
+
+    fn warn_about(&self, findings: &[Finding]) {
+        for finding in findings {
+            self.reporter
+                .line(Level::Warn, Event::Notice)
+                .database(&self.settings.name)
+                .with("slug", finding.slug)
+                .say(&finding.to_string());
+        }
+    }
+
+    /// The history as it is now; none where there is no table.
+    async fn rows(&mut self) -> Result<Option<Vec<HistoryRow>>, Failure> {
+        self.session.read_history(&self.table).await.map_err(Failure::database("read the schema history"))
+    }
+
+    async fn history(&mut self) -> Result<Option<History>, Failure> {
+        match self.rows().await? {
+            None => Ok(None),
+            Some(rows) => Ok(Some(History::read(rows)?)),
+        }
+    }
+
+    /// What the statements of a script are, looked at once.
+    fn facts_of(&mut self, id: ScriptId) -> Result<ScanFacts, SetError> {
+        if let Some(facts) = self.facts.get(&id) {
+            return Ok(facts.clone());
+        }
+        let text = self.set.text(id)?;
+        let facts = scan::facts(self.settings.migration.dialect, text.as_bytes())
+            .map_err(|error| error.to_finding().in_script(self.set.script(id).script.clone()))?;
+        self.facts.insert(id, facts.clone());
+        Ok(facts)
+    }
+}

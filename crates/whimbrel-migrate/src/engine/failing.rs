@@ -1,0 +1,172 @@
+//! From a statement that failed to a failure that explains itself.
+
+use whimbrel_database::DatabaseError;
+use whimbrel_migration::plan::RunMode;
+use whimbrel_migration::scan::{Place, ScanError, Statement};
+use whimbrel_migration::script::ScriptId;
+
+use super::Engine;
+use crate::failure::{Failure, Kept, ScriptFailure, redacted};
+use crate::patience::Stopped;
+
+/// More lines of a statement than this are not shown.
+const SHOWN_LINES: usize = 12;
+/// Lines before and after the wrong one, where a statement is longer.
+const LINES_AROUND: usize = 3;
+/// A line is cut here.
+const SHOWN_COLUMNS: usize = 160;
+
+/// Why a script did not come to its end.
+pub(super) enum Interruption {
+    /// A statement failed.
+    Statement(Box<FailedStatement>),
+    /// We were asked to stop.
+    Stopped(Stopped),
+    /// The text cannot be cut into statements. Planning would have found it, unless the script changed.
+    Scan(ScanError),
+    /// Our own SQL around the script failed.
+    Ours(Failure),
+}
+
+/// A statement that failed.
+pub(super) struct FailedStatement {
+    /// Where the error is.
+    pub(super) line: u64,
+    pub(super) column: u64,
+    /// Where the statement begins.
+    pub(super) statement_line: u64,
+    /// What to show of it.
+    pub(super) excerpt: String,
+    /// More to know.
+    pub(super) notes: Vec<String>,
+    pub(super) error: DatabaseError,
+}
+
+impl FailedStatement {
+    pub(super) fn new(statement: &StatementPlace, error: DatabaseError) -> Self {
+        let position = error.server().and_then(|error| error.position);
+        let (line, column) = match position {
+            Some(position) => statement.locate(position),
+            None => (statement.place.line, statement.place.column),
+        };
+        let excerpt = statement.excerpt(position.map(|_| line));
+        Self { line, column, statement_line: statement.place.line, excerpt, notes: Vec::new(), error }
+    }
+}
+
+/// A statement's text and where it is in its script.
+#[derive(Clone)]
+pub(super) struct StatementPlace {
+    pub(super) text: String,
+    pub(super) text_place: Place,
+    pub(super) place: Place,
+}
+
+impl From<&Statement<'_>> for StatementPlace {
+    fn from(statement: &Statement<'_>) -> Self {
+        Self { text: statement.text.to_owned(), text_place: statement.text_place, place: statement.place }
+    }
+}
+
+impl StatementPlace {
+    /// Line and column in the script of a character of the statement, counted from 1 as the server does.
+    fn locate(&self, position: usize) -> (u64, u64) {
+        let (mut line, mut column) = (self.text_place.line, self.text_place.column);
+        for character in self.text.chars().take(position.saturating_sub(1)) {
+            if character == '\n' {
+                line += 1;
+                column = 1;
+            } else {
+                column += 1;
+            }
+        }
+        (line, column)
+    }
+
+    /// The lines of the statement, those around the wrong one where there are many, without secrets.
+    fn excerpt(&self, wrong: Option<u64>) -> String {
+        let text = redacted(&self.text);
+        let skipped = usize::try_from(self.place.line - self.text_place.line).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().skip(skipped).collect();
+        let (from, to) = if lines.len() <= SHOWN_LINES {
+            (0, lines.len())
+        } else {
+            let wrong = wrong.unwrap_or(self.place.line).saturating_sub(self.place.line);
+            let wrong = usize::try_from(wrong).unwrap_or_default().min(lines.len() - 1);
+            (wrong.saturating_sub(LINES_AROUND), (wrong + LINES_AROUND + 1).min(lines.len()))
+        };
+        let mut shown: Vec<String> = lines[from..to].iter().map(|line| cut(line)).collect();
+        if from > 0 {
+            shown.insert(0, "…".to_owned());
+        }
+        if to < lines.len() {
+            shown.push("…".to_owned());
+        }
+        shown.join("\n")
+    }
+}
+
+fn cut(line: &str) -> String {
+    match line.char_indices().nth(SHOWN_COLUMNS) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
+impl Engine<'_> {
+    /// The failure of a script.
+    pub(super) fn script_failure(
+        &self,
+        id: ScriptId,
+        run: RunMode,
+        failed: FailedStatement,
+        kept: Kept,
+    ) -> Failure {
+        let script = self.set.script(id);
+        Failure::Script(Box::new(ScriptFailure {
+            script: script.script.clone(),
+            path: self.set.path(id).clone(),
+            version: script.version().map(|version| version.as_str().to_owned()),
+            description: script.name.description.clone(),
+            non_transactional: run != RunMode::InTransaction,
+            line: failed.line,
+            column: failed.column,
+            statement_line: failed.statement_line,
+            statement: failed.excerpt,
+            kept,
+            notes: failed.notes,
+            error: failed.error,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(text: &str, line: u64, column: u64) -> StatementPlace {
+        let place = Place { offset: 0, line, column };
+        StatementPlace { text: text.to_owned(), text_place: place, place }
+    }
+
+    #[test]
+    fn a_position_becomes_line_and_column_of_the_script() {
+        let statement = place("SELECT é,\n  nope", 10, 5);
+        assert_eq!(statement.locate(1), (10, 5));
+        assert_eq!(statement.locate(9), (10, 13));
+        assert_eq!(statement.locate(13), (11, 3));
+    }
+
+    #[test]
+    fn a_long_statement_is_shown_around_the_wrong_line() {
+        let text: Vec<String> = (1..=40).map(|line| format!("line {line}")).collect();
+        let statement = place(&text.join("\n"), 1, 1);
+        assert_eq!(statement.excerpt(Some(20)).lines().next(), Some("…"));
+        assert!(
+            statement.excerpt(Some(20)).contains("line 20")
+                && !statement.excerpt(Some(20)).contains("line 30")
+        );
+        assert!(place("ALTER ROLE a PASSWORD 'canary'", 1, 1).excerpt(None).contains("PASSWORD"));
+        assert!(!place("ALTER ROLE a PASSWORD 'canary'", 1, 1).excerpt(None).contains("canary"));
+    }
+}

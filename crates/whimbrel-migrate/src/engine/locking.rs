@@ -1,0 +1,80 @@
+//! Taking Flyway's lock with patience, and giving it back with a look whether it still was ours.
+
+use std::time::{Duration, Instant};
+
+use whimbrel_database::Unlocked;
+
+use super::Engine;
+use super::open::SAY_AGAIN;
+use crate::failure::Failure;
+use crate::report::{Event, Level};
+
+/// Pauses between two tries: short at first, for a neighbour that applies small scripts.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+impl Engine<'_> {
+    /// Takes the lock, or says who has it when our patience is over.
+    pub(super) async fn lock(&mut self) -> Result<(), Failure> {
+        let started = Instant::now();
+        let mut said: Option<Instant> = None;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if self.session.try_lock(&self.table).await.map_err(Failure::database("take the lock"))? {
+                if said.is_some() {
+                    let waited = started.elapsed().as_secs_f32();
+                    self.say(Level::Info, Event::Waiting, &format!("the lock is ours; waited {waited:.1} s"));
+                }
+                return Ok(());
+            }
+            let waited = started.elapsed();
+            if waited >= self.common.lock_wait {
+                let holder = self.session.lock_holder(&self.table).await.ok().flatten();
+                return Err(Failure::Locked { table: self.table.quoted(), holder, waited });
+            }
+            // A neighbour that is done within a second is not worth a line.
+            let is_news =
+                waited >= Duration::from_secs(1) && said.is_none_or(|said| said.elapsed() >= SAY_AGAIN);
+            if is_news {
+                said = Some(Instant::now());
+                self.say_waiting(waited).await;
+            }
+            self.patience.sleep(pause.min(self.common.lock_wait - waited)).await?;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn say_waiting(&mut self, waited: Duration) {
+        let holder = self.session.lock_holder(&self.table).await.ok().flatten();
+        let holder = holder.map_or_else(|| "another session".to_owned(), |holder| holder.to_string());
+        let message = format!(
+            "waiting for the lock of {}, held by {holder}; {} of {} s",
+            self.table.quoted(),
+            waited.as_secs(),
+            self.common.lock_wait.as_secs()
+        );
+        self.say(Level::Info, Event::Waiting, &message);
+    }
+
+    /// Gives the lock back and cleans the session for the next script.
+    pub(super) async fn unlock(&mut self) -> Result<(), Failure> {
+        let unlocked = self.session.unlock_and_reset(&self.table).await;
+        match unlocked.map_err(Failure::database("give the lock back"))? {
+            Unlocked::Held => Ok(()),
+            Unlocked::OtherBackend => Err(Failure::Pooler),
+            Unlocked::Lost => {
+                let message = "the lock was not ours any more when the script was done: the script gave it away \
+                    (DISCARD ALL or pg_advisory_unlock_all)";
+                self.say(Level::Warn, Event::Notice, message);
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives the lock back after a failure, which must not be hidden by another one.
+    pub(super) async fn unlock_quietly(&mut self) {
+        if let Err(error) = self.session.unlock_and_reset(&self.table).await {
+            tracing::debug!(target: "whimbrel", "the lock goes with the session: {error}");
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! `migrate`: one script after the other, each under the lock and only if the history still says so.
+
+use serde::Serialize;
+use whimbrel_database::Progress;
+use whimbrel_migration::baseline::{FirstContact, decide_first_contact};
+use whimbrel_migration::finding::Finding;
+use whimbrel_migration::history::{History, HistoryRow, NewRow, RowType};
+use whimbrel_migration::plan::{self, MigratePlan, RunMode, Step};
+use whimbrel_migration::record::{ScriptOutcome, ScriptRecord};
+use whimbrel_migration::sql::postgres as sql;
+use whimbrel_migration::version::Version;
+
+use super::Engine;
+use crate::failure::Failure;
+use crate::report::{Event, Level};
+use crate::set::SetError;
+
+/// A script that would run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlannedScript {
+    /// Its path.
+    pub script: String,
+    /// Its version.
+    pub version: Option<String>,
+    /// Its description.
+    pub description: String,
+    /// How it runs.
+    pub run: RunMode,
+    /// How many statements it has.
+    pub statements: u64,
+    /// Whether its version is below the database's.
+    pub out_of_order: bool,
+}
+
+/// What `migrate` did, or would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MigrateReport {
+    /// The version before.
+    pub before: Option<String>,
+    /// The version afterwards, or now.
+    pub after: Option<String>,
+    /// What would run (dry run only).
+    pub planned: Vec<PlannedScript>,
+    /// Whether the history table would be made (dry run only).
+    pub creates_history: bool,
+}
+
+/// A plan that is being carried out.
+struct Course {
+    plan: MigratePlan,
+    /// The next of its steps.
+    next: usize,
+    /// The rank of the last row that it knows.
+    last_rank: i32,
+    /// The rank of the failed row that the first step takes up again.
+    resumes: Option<Progress>,
+}
+
+impl Engine<'_> {
+    /// Applies everything that is pending.
+    pub async fn migrate(&mut self) -> Result<MigrateReport, Failure> {
+        let rows = self.rows().await?;
+        if self.common.dry_run {
+            return self.dry_run(rows).await;
+        }
+        let mut before = None;
+        // What is certain without the lock needs no lock: that nothing is to do, and that files and history disagree.
+        if let Some(rows) = rows {
+            let course = self.plan(rows).await?;
+            self.version.clone_from(&course.plan.before);
+            before.clone_from(&course.plan.before);
+            self.warn_about(&course.plan.warnings);
+            if course.plan.steps.is_empty() {
+                return Ok(MigrateReport { after: before.clone(), before, ..MigrateReport::default() });
+            }
+        }
+        if self.session.facts().read_only {
+            return Err(read_only());
+        }
+        self.prepare_session().await?;
+        let mut course: Option<Course> = None;
+        loop {
+            self.patience.check()?;
+            self.lock().await?;
+            let done = self.next_script(&mut course).await;
+            match done {
+                Ok(true) => self.unlock().await?,
+                Ok(false) => {
+                    self.unlock().await?;
+                    break;
+                }
+                Err(failure) => {
+                    self.unlock_quietly().await;
+                    return Err(failure);
+                }
+            }
+        }
+        Ok(MigrateReport { before, after: self.version.clone(), ..MigrateReport::default() })
+    }
+
+    /// Under the lock: reads the history again and runs the next script, if there is one.
+    async fn next_script(&mut self, course: &mut Option<Course>) -> Result<bool, Failure> {
+        let still_holds = match course {
+            Some(course) => {
+                let newer = self.session.read_history_after(&self.table, course.last_rank).await;
+                newer.map_err(Failure::database("read the schema history"))?.is_empty()
+            }
+            None => false,
+        };
+        if !still_holds {
+            let rows = match self.rows().await? {
+                Some(rows) => rows,
+                None => self.make_history().await?,
+            };
+            let planned = self.plan(rows).await?;
+            self.version.clone_from(&planned.plan.before);
+            *course = Some(planned);
+        }
+        let Some(course) = course else { return Ok(false) };
+        let Some(step) = course.plan.steps.get(course.next).cloned() else { return Ok(false) };
+        let resumes = course.resumes.take_if(|progress| progress.script == self.set.script(step.id).script);
+        let rank =
+            resumes.as_ref().map_or(course.last_rank.wrapping_add(1), |progress| progress.installed_rank);
+        self.run_step(&step, rank, resumes).await?;
+        course.next += 1;
+        course.last_rank = course.last_rank.max(rank);
+        Ok(course.next < course.plan.steps.len())
+    }
+
+    async fn run_step(&mut self, step: &Step, rank: i32, resumes: Option<Progress>) -> Result<(), Failure> {
+        let script = self.set.script(step.id);
+        let (path, description) = (script.script.clone(), script.name.description.clone());
+        let version = script.version().cloned();
+        self.reporter
+            .line(Level::Info, Event::ScriptStarted)
+            .database(&self.settings.name)
+            .script(&path)
+            .with("version", version.as_ref().map(Version::as_str))
+            .with("statements", step.statements)
+            .with("run_mode", step.run)
+            .say(&format!("applying {path}"));
+        let started = std::time::Instant::now();
+        let ran = match step.run {
+            RunMode::InTransaction => self.run_in_transaction(step.id, rank).await,
+            mode @ (RunMode::StatementByStatement | RunMode::ManagesOwnTransactions) => {
+                self.run_stepwise(step.id, rank, mode, step.statements, resumes).await
+            }
+        };
+        let millis = *ran.as_ref().unwrap_or(&super::transactional::millis(started));
+        let record = |outcome| ScriptRecord {
+            script: path.clone(),
+            version: version.as_ref().map(|version| version.as_str().to_owned()),
+            description,
+            outcome,
+            millis,
+        };
+        if let Err(failure) = ran {
+            if matches!(failure, Failure::Script(_)) {
+                self.ran.push(record(ScriptOutcome::Failed));
+            }
+            self.say_failed(&path, &failure, millis);
+            return Err(failure);
+        }
+        self.ran.push(record(ScriptOutcome::Applied));
+        self.raise_version(version.as_ref());
+        self.reporter
+            .line(Level::Info, Event::ScriptApplied)
+            .database(&self.settings.name)
+            .script(&path)
+            .with("version", version.as_ref().map(Version::as_str))
+            .with("millis", millis)
+            .say(&format!("applied {path} in {millis} ms"));
+        Ok(())
+    }
+
+    fn say_failed(&self, path: &str, failure: &Failure, millis: u64) {
+        let Failure::Script(script) = failure else { return };
+        let server = script.error.server();
+        self.reporter
+            .line(Level::Error, Event::ScriptFailed)
+            .database(&self.settings.name)
+            .script(path)
+            .with("version", &script.version)
+            .with("file", script.path.display().to_string())
+            .with("line", script.line)
+            .with("column", script.column)
+            .with("sqlstate", server.map(|error| error.sqlstate.as_str()))
+            .with("error", server.map(|error| crate::failure::redacted(&error.message)))
+            .with("kept", script.kept_in_words())
+            .with("millis", millis)
+            .say(&format!("{path} failed at {}", script.place()));
+    }
+
+    fn raise_version(&mut self, version: Option<&Version>) {
+        let Some(version) = version else { return };
+        let current = self.version.as_deref().and_then(|text| Version::parse(text).ok());
+        if current.is_none_or(|current| *version > current) {
+            self.version = Some(version.as_str().to_owned());
+        }
+    }
+
+    /// Plans from these rows; a plan that may not be carried out is a failure.
+    async fn plan(&mut self, rows: Vec<HistoryRow>) -> Result<Course, Failure> {
+        let (rows, resumes) = self.set_aside_resumable(rows).await?;
+        let last_rank = rows.iter().map(|row| row.installed_rank).max();
+        let last_rank = last_rank.max(resumes.as_ref().map(|progress| progress.installed_rank)).unwrap_or(0);
+        let history = History::read(rows)?;
+        let plan = self.plan_from(&history)?;
+        if !plan.is_allowed() {
+            self.version.clone_from(&plan.before);
+            return Err(Failure::Refused(plan.refusals));
+        }
+        Ok(Course { plan, next: 0, last_rank, resumes })
+    }
+
+    fn plan_from(&mut self, history: &History) -> Result<MigratePlan, SetError> {
+        let settings = &self.settings.migration;
+        // The plan asks for facts while it borrows the scripts; both belong to us.
+        let scripts = self.set.scripts().to_vec();
+        plan::plan_migrate(&scripts, history, settings, |script| {
+            let index = scripts.iter().position(|other| std::ptr::eq(other, script)).unwrap_or_default();
+            self.facts_of(whimbrel_migration::script::ScriptId(u32::try_from(index).unwrap_or(u32::MAX)))
+        })
+    }
+
+    /// A failed row that we may take up again is no obstacle: its progress stands and its script is unchanged.
+    async fn set_aside_resumable(
+        &mut self,
+        mut rows: Vec<HistoryRow>,
+    ) -> Result<(Vec<HistoryRow>, Option<Progress>), Failure> {
+        let Some(failed) = rows.last().filter(|row| !row.success && row.installed_rank >= 0).cloned() else {
+            return Ok((rows, None));
+        };
+        let progress = self.session.read_progress(&self.table, &failed.script).await;
+        let progress = progress.map_err(Failure::database("read the progress of a failed script"))?;
+        let resumable = progress.filter(|progress| {
+            let unchanged = self.set.scripts().iter().any(|script| {
+                script.stored_script() == failed.script && script.checksum() == progress.checksum
+            });
+            progress.failed && progress.installed_rank == failed.installed_rank && unchanged
+        });
+        if resumable.is_some() {
+            rows.pop();
+        }
+        Ok((rows, resumable))
+    }
+
+    /// There is no history table yet: makes it, if what else is in the schema allows it. Under the lock.
+    async fn make_history(&mut self) -> Result<Vec<HistoryRow>, Failure> {
+        let contact = self.first_contact().await?;
+        let (missing, baseline) = match contact {
+            (missing, FirstContact::CreateTable) => (missing, None),
+            (missing, FirstContact::CreateWithBaseline(row)) => (missing, Some(row)),
+            (_, FirstContact::Refuse(finding)) => return Err((*finding).into()),
+        };
+        self.create_history(&missing, baseline.as_deref()).await?;
+        Ok(self.rows().await?.unwrap_or_default())
+    }
+
+    /// The schemas that are missing, and what to do about the missing table.
+    async fn first_contact(&mut self) -> Result<(Vec<String>, FirstContact), Failure> {
+        let look = "look at the schema";
+        let schemas = std::iter::once(&self.table.schema).chain(&self.settings.more_schemas);
+        let (mut missing, mut non_empty) = (Vec::new(), Vec::new());
+        for schema in schemas {
+            if !self.session.schema_exists(schema).await.map_err(Failure::database(look))? {
+                missing.push(schema.clone());
+            } else if !self.session.schema_is_empty(schema).await.map_err(Failure::database(look))? {
+                non_empty.push(schema.clone());
+            }
+        }
+        if !missing.is_empty() && !self.settings.create_schemas {
+            let finding =
+                Finding::error("no-schema", format!("schema {} does not exist", missing.join(", ")));
+            return Err(finding.next_step("create it, or allow that it is made").into());
+        }
+        Ok((missing, decide_first_contact(&non_empty, &self.settings.migration)))
+    }
+
+    /// Missing schemas, the table, a baseline row and the row about the schemas, in one transaction.
+    pub(super) async fn create_history(
+        &mut self,
+        missing: &[String],
+        baseline: Option<&NewRow>,
+    ) -> Result<(), Failure> {
+        let mut statements: Vec<String> = missing.iter().map(|schema| sql::create_schema(schema)).collect();
+        statements.extend(sql::create_history_table(&self.table, None, baseline.map(|row| (row, None))));
+        if !missing.is_empty() {
+            let rank = if baseline.is_some() { 2 } else { History::default().next_rank(&RowType::Schema) };
+            statements.push(sql::insert_row(&self.table, &NewRow::schemas(missing, rank), None));
+        }
+        self.say(Level::Info, Event::Notice, &format!("making the history table {}", self.table.quoted()));
+        let made = self.session.transaction(&statements).await;
+        made.map_err(Failure::database("make the schema history table"))
+    }
+
+    /// What would be done; nothing is written, no lock is taken.
+    async fn dry_run(&mut self, rows: Option<Vec<HistoryRow>>) -> Result<MigrateReport, Failure> {
+        let creates_history = rows.is_none();
+        let rows = match rows {
+            Some(rows) => rows,
+            None => match self.first_contact().await? {
+                (_, FirstContact::CreateTable) => Vec::new(),
+                (_, FirstContact::CreateWithBaseline(row)) => vec![as_row(&row)],
+                (_, FirstContact::Refuse(finding)) => return Err((*finding).into()),
+            },
+        };
+        let course = self.plan(rows).await?;
+        self.warn_about(&course.plan.warnings);
+        self.version.clone_from(&course.plan.before);
+        let planned = course.plan.steps.iter().map(|step| self.planned(step)).collect();
+        let before = course.plan.before;
+        Ok(MigrateReport { after: before.clone(), before, planned, creates_history })
+    }
+
+    fn planned(&self, step: &Step) -> PlannedScript {
+        let script = self.set.script(step.id);
+        PlannedScript {
+            script: script.script.clone(),
+            version: script.version().map(|version| version.as_str().to_owned()),
+            description: script.name.description.clone(),
+            run: step.run,
+            statements: step.statements,
+            out_of_order: step.out_of_order,
+        }
+    }
+}
+
+/// A row that would be written, as if it had been.
+fn as_row(row: &NewRow) -> HistoryRow {
+    HistoryRow {
+        installed_rank: row.installed_rank,
+        version: row.version.clone(),
+        description: row.description.clone(),
+        row_type: row.row_type.clone(),
+        script: row.script.clone(),
+        checksum: row.checksum,
+        installed_by: String::new(),
+        installed_on: String::new(),
+        execution_time: row.execution_time,
+        success: row.success,
+    }
+}
+
+fn read_only() -> Failure {
+    let error = whimbrel_database::ServerError {
+        severity: "ERROR",
+        sqlstate: "25006".to_owned(),
+        message: "transactions of this session are read-only".to_owned(),
+        detail: None,
+        hint: None,
+        position: None,
+        context: None,
+        constraint: None,
+    };
+    Failure::Database { what: "migrate", error: whimbrel_database::DatabaseError::Server(error) }
+}

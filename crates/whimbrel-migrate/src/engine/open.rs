@@ -1,0 +1,115 @@
+//! Connecting, and finding out where in the database we are.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use whimbrel_database::{ConnectSettings, Session};
+use whimbrel_migration::finding::Finding;
+use whimbrel_migration::sql::postgres::TableName;
+
+use super::Engine;
+use crate::failure::Failure;
+use crate::patience::Patience;
+use crate::report::{Event, Level, Reporter};
+use crate::set::{BuiltIns, ScriptSet};
+use crate::settings::{CommonSettings, DatabaseSettings};
+
+/// A line about waiting is enough so often.
+pub(super) const SAY_AGAIN: Duration = Duration::from_secs(5);
+
+impl<'a> Engine<'a> {
+    /// Connects, with the patience that was asked for, and reads the scripts.
+    pub async fn open(
+        settings: &'a DatabaseSettings,
+        common: &'a CommonSettings,
+        reporter: &'a Reporter,
+        mut patience: Patience,
+    ) -> Result<Self, Failure> {
+        let session = connect(settings, common, reporter, &mut patience).await?;
+        let facts = session.facts();
+        let Some(schema) = settings.schema.clone().or_else(|| facts.schema.clone()) else {
+            return Err(Finding::error(
+                "no-schema",
+                format!("no schema of the search path ({}) exists", facts.search_path),
+            )
+            .next_step("name one: schema = \"…\" in whimbrel.toml, or create it")
+            .into());
+        };
+        let built_ins = BuiltIns {
+            schema: schema.clone(),
+            user: facts.user.clone(),
+            database: facts.database.clone(),
+            table: settings.table.clone(),
+        };
+        let set = ScriptSet::load(settings, &built_ins)?;
+        let mut engine = Self {
+            settings,
+            common,
+            reporter,
+            patience,
+            session,
+            table: TableName::new(schema, settings.table.clone()),
+            set,
+            facts: HashMap::new(),
+            ran: Vec::new(),
+            version: None,
+        };
+        engine.session.prefer_schema(&engine.table.schema);
+        engine.warn_about(&engine.set.warnings);
+        Ok(engine)
+    }
+
+    /// A new session in the place of a lost one.
+    pub(super) async fn reconnect(&mut self) -> Result<(), Failure> {
+        let wait = self.common.wait.max(Duration::from_secs(30));
+        self.say(
+            Level::Warn,
+            Event::Waiting,
+            &format!("the connection was lost; connecting again for up to {wait:?}"),
+        );
+        let mut session = self.patience.wait_for(self.session.reconnect(wait)).await??;
+        session.prefer_schema(&self.table.schema);
+        self.session = session;
+        self.prepare_session().await
+    }
+
+    /// What a session needs before scripts run in it.
+    pub(super) async fn prepare_session(&mut self) -> Result<(), Failure> {
+        let prepare = Failure::database("prepare the session");
+        self.session.watch_client().await.map_err(prepare)?;
+        self.session.reset().await.map_err(Failure::database("prepare the session"))
+    }
+}
+
+async fn connect(
+    settings: &DatabaseSettings,
+    common: &CommonSettings,
+    reporter: &Reporter,
+    patience: &mut Patience,
+) -> Result<Session, Failure> {
+    let connect = ConnectSettings {
+        wait: common.wait,
+        ..ConnectSettings::once(format!(
+            "whimbrel-migrate/{} run={}",
+            env!("CARGO_PKG_VERSION"),
+            common.run_id
+        ))
+    };
+    let mut said: Option<Instant> = None;
+    let session = Session::connect(&settings.target, &connect, |retry| {
+        if said.is_some_and(|said| said.elapsed() < SAY_AGAIN) {
+            return;
+        }
+        said = Some(Instant::now());
+        let message = format!(
+            "waiting for {}: {} ({}); {} of {} s",
+            settings.target,
+            retry.error.kind_in_words(),
+            retry.error.cause,
+            retry.waited.as_secs(),
+            common.wait.as_secs()
+        );
+        reporter.line(Level::Warn, Event::Waiting).database(&settings.name).say(&message);
+    });
+    Ok(patience.wait_for(session).await??)
+}

@@ -1,0 +1,222 @@
+//! A script, its history row and nothing else in one transaction on one connection.
+
+use std::time::{Duration, Instant};
+
+use whimbrel_database::{ExecuteError, Executed, FinishError, TransactionFate, TransactionId};
+use whimbrel_migration::history::NewRow;
+use whimbrel_migration::plan::RunMode;
+use whimbrel_migration::scan::{Effect, Piece, Scanner};
+use whimbrel_migration::script::ScriptId;
+
+use super::Engine;
+use super::failing::{FailedStatement, Interruption, StatementPlace};
+use crate::failure::{Failure, Kept, redacted};
+use crate::patience::Ended;
+use crate::report::{Event, Level};
+
+/// How long a server may take to know what became of a transaction.
+const FATE_PATIENCE: Duration = Duration::from_secs(30);
+
+impl Engine<'_> {
+    /// Runs a script in a transaction; afterwards all of it and its row are there, or nothing.
+    pub(super) async fn run_in_transaction(&mut self, id: ScriptId, rank: i32) -> Result<u64, Failure> {
+        let text = self.set.text(id)?;
+        let started = Instant::now();
+        let begun = self.session.begin().await.map_err(Failure::database("begin a transaction"))?;
+        let ran = match self.run_statements(id, &text).await {
+            Ok(()) => self.patience.check().map_err(Interruption::Stopped),
+            Err(interruption) => Err(interruption),
+        };
+        if let Err(interruption) = ran {
+            return Err(self.roll_back(id, interruption).await);
+        }
+        let millis = millis(started);
+        let row =
+            NewRow::of_script(self.set.script(id), rank, i32::try_from(millis).unwrap_or(i32::MAX), true);
+        match self.session.commit_with_row(&begun, &self.table, &row).await {
+            Ok(()) => Ok(millis),
+            Err(FinishError::CommitLost(error)) => {
+                tracing::info!(target: "whimbrel", "the connection was lost during COMMIT: {error}");
+                self.settle_commit(id, &begun, &row, error).await.map(|()| millis)
+            }
+            Err(FinishError::Rejected(error)) => {
+                let failed = self.at_the_end(
+                    id,
+                    &text,
+                    error,
+                    "this came up at the end of the script, when deferred \
+                    constraints were checked and the history row was written",
+                );
+                Err(self.roll_back(id, Interruption::Statement(Box::new(failed))).await)
+            }
+            Err(FinishError::NotOurs) => {
+                let error = whimbrel_database::DatabaseError::Protocol(FinishError::NotOurs.into());
+                let failed = self.at_the_end(id, &text, error, "no history row was written");
+                Err(self.script_failure(id, RunMode::InTransaction, failed, Kept::ItsOwn))
+            }
+        }
+    }
+
+    /// Sends one statement after the other.
+    async fn run_statements(&mut self, id: ScriptId, text: &str) -> Result<(), Interruption> {
+        let mut scanner = Scanner::new(self.settings.migration.dialect);
+        scanner.feed(text.as_bytes());
+        scanner.finish();
+        let mut copy: Option<(StatementPlace, Vec<u8>)> = None;
+        while let Some(piece) = scanner.next_piece().map_err(Interruption::Scan)? {
+            match piece {
+                Piece::Statement(statement) if statement.effect == Effect::CopyFromStdin => {
+                    copy = Some(((&statement).into(), Vec::new()));
+                }
+                Piece::Statement(statement) => {
+                    self.run_statement(id, &(&statement).into(), None).await?;
+                }
+                Piece::CopyData(data) => {
+                    if let Some((_, collected)) = &mut copy {
+                        collected.extend_from_slice(data);
+                    }
+                }
+                Piece::CopyEnd => {
+                    if let Some((statement, data)) = copy.take() {
+                        self.run_statement(id, &statement, Some(&data)).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends one statement, and its COPY data if it has some; it may be cancelled when we are asked to stop.
+    pub(super) async fn run_statement(
+        &mut self,
+        id: ScriptId,
+        statement: &StatementPlace,
+        data: Option<&[u8]>,
+    ) -> Result<(), Interruption> {
+        self.patience.check().map_err(Interruption::Stopped)?;
+        let canceller = self.session.canceller();
+        let session = &mut self.session;
+        let work = async {
+            match data {
+                Some(data) => session.copy_in(&statement.text, data).await,
+                None => session.execute(&statement.text).await,
+            }
+        };
+        match self.patience.let_end(&canceller, work).await {
+            Ended::With(Ok(Executed { notices, .. })) => {
+                self.say_notices(id, &notices);
+                Ok(())
+            }
+            Ended::With(Err(ExecuteError { error, notices })) => {
+                self.say_notices(id, &notices);
+                let cancelled = error.server().is_some_and(whimbrel_database::ServerError::is_cancelled);
+                match self.patience.check() {
+                    Err(stopped) if cancelled => Err(Interruption::Stopped(stopped)),
+                    _ => Err(Interruption::Statement(Box::new(FailedStatement::new(statement, error)))),
+                }
+            }
+            Ended::Never => {
+                let stopped = self.patience.check().err().unwrap_or(crate::patience::Stopped::Deadline);
+                Err(Interruption::Stopped(stopped))
+            }
+        }
+    }
+
+    fn say_notices(&self, id: ScriptId, notices: &[whimbrel_database::Notice]) {
+        for notice in notices {
+            let level = if notice.is_warning { Level::Warn } else { Level::Info };
+            self.reporter
+                .line(level, Event::Notice)
+                .database(&self.settings.name)
+                .script(&self.set.script(id).script)
+                .say(&redacted(&notice.message));
+        }
+    }
+
+    async fn roll_back(&mut self, id: ScriptId, interruption: Interruption) -> Failure {
+        // A connection that is gone has rolled back by itself.
+        if let Err(error) = self.session.rollback().await {
+            tracing::debug!(target: "whimbrel", "no rollback was needed: {error}");
+        }
+        match interruption {
+            Interruption::Statement(failed) => {
+                self.script_failure(id, RunMode::InTransaction, *failed, Kept::Nothing)
+            }
+            Interruption::Stopped(stopped) => Failure::Stopped(stopped),
+            Interruption::Scan(error) => {
+                error.to_finding().in_script(self.set.script(id).script.clone()).into()
+            }
+            Interruption::Ours(failure) => failure,
+        }
+    }
+
+    /// An error that belongs to no statement of the script.
+    fn at_the_end(
+        &self,
+        _id: ScriptId,
+        text: &str,
+        error: whimbrel_database::DatabaseError,
+        note: &str,
+    ) -> FailedStatement {
+        let line = text.lines().count().max(1) as u64;
+        FailedStatement {
+            line,
+            column: 1,
+            statement_line: line,
+            excerpt: String::new(),
+            notes: vec![note.to_owned()],
+            error,
+        }
+    }
+
+    /// The connection was lost during COMMIT: another session asks what became of it.
+    async fn settle_commit(
+        &mut self,
+        id: ScriptId,
+        begun: &TransactionId,
+        row: &NewRow,
+        error: whimbrel_database::DatabaseError,
+    ) -> Result<(), Failure> {
+        let script = self.set.script(id).script.clone();
+        let unknown =
+            |failure: Failure| Failure::CommitUnknown { script: script.clone(), source: Box::new(failure) };
+        self.reconnect().await.map_err(unknown)?;
+        let started = Instant::now();
+        let fate = loop {
+            let ask = Failure::database("ask what became of the transaction");
+            let fate = self.session.fate_of(begun).await.map_err(ask).map_err(unknown)?;
+            if fate != TransactionFate::InProgress || started.elapsed() >= FATE_PATIENCE {
+                break fate;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        };
+        let is_committed = match fate {
+            TransactionFate::Committed => true,
+            TransactionFate::RolledBack => false,
+            TransactionFate::InProgress | TransactionFate::Unknown => {
+                let rows = self.rows().await.map_err(unknown)?.unwrap_or_default();
+                rows.iter()
+                    .any(|there| there.installed_rank == row.installed_rank && there.script == row.script)
+            }
+        };
+        if is_committed {
+            self.say(Level::Warn, Event::Notice, &format!("{script}: the COMMIT had gone through"));
+            return Ok(());
+        }
+        let failed = FailedStatement {
+            line: 1,
+            column: 1,
+            statement_line: 1,
+            excerpt: String::new(),
+            notes: vec![
+                "the connection was lost during COMMIT; the server says that it was rolled back".to_owned(),
+            ],
+            error,
+        };
+        Err(self.script_failure(id, RunMode::InTransaction, failed, Kept::Nothing))
+    }
+}
+
+pub(super) fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

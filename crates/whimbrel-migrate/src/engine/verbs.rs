@@ -1,0 +1,310 @@
+//! The verbs that look at the history or change nothing but it.
+
+use serde::Serialize;
+use whimbrel_migration::baseline::{BaselineDecision, decide_baseline};
+use whimbrel_migration::finding::Finding;
+use whimbrel_migration::history::{History, RowType};
+use whimbrel_migration::repair::{RepairAction, plan_repair};
+use whimbrel_migration::script::ResolvedScript;
+use whimbrel_migration::sql::postgres as sql;
+use whimbrel_migration::state::{Category, Overview, State};
+use whimbrel_migration::validate::{Purpose, validate};
+
+use super::Engine;
+use crate::failure::Failure;
+use crate::report::{Event, Level};
+
+/// One line of `info`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InfoRow {
+    /// Versioned, Repeatable, Baseline, or nothing for markers.
+    pub category: Category,
+    /// The version.
+    pub version: Option<String>,
+    /// The description.
+    pub description: String,
+    /// The `type` column.
+    #[serde(rename = "type")]
+    pub row_type: RowType,
+    /// Its path.
+    pub script: String,
+    /// The state.
+    pub state: State,
+    /// The rank of its row.
+    pub installed_rank: Option<i32>,
+    /// Who.
+    pub installed_by: Option<String>,
+    /// When, in the server's words.
+    pub installed_on: Option<String>,
+    /// Milliseconds.
+    pub execution_time: Option<i32>,
+    /// The applied checksum, or the file's.
+    pub checksum: Option<i32>,
+}
+
+/// What `info` found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InfoReport {
+    /// The version of the database.
+    pub version: Option<String>,
+    /// Whether there is a history table.
+    pub history_exists: bool,
+    /// Whether nothing that Flyway counts is in the schema.
+    pub schema_empty: bool,
+    /// Its lines.
+    pub migrations: Vec<InfoRow>,
+}
+
+/// What `validate` found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ValidateReport {
+    /// Every disagreement.
+    pub findings: Vec<Finding>,
+    /// How many lines were looked at.
+    pub validated: usize,
+    /// Scripts are pending and their schema does not exist: only migrate can help.
+    pub schema_missing: bool,
+}
+
+/// What `repair` did, or would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RepairReport {
+    /// The changes, in their order.
+    pub actions: Vec<RepairAction>,
+    /// Whether there was a table at all.
+    pub history_exists: bool,
+}
+
+/// What `baseline` did, or would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BaselineReport {
+    /// The version of the row.
+    pub version: String,
+    /// Whether the row was there already.
+    pub already_there: bool,
+}
+
+/// What `clean` did, or would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CleanReport {
+    /// Schemas that were emptied.
+    pub cleaned: Vec<String>,
+    /// Schemas that a marker said were ours, and that are gone.
+    pub dropped: Vec<String>,
+}
+
+impl Engine<'_> {
+    /// Every script and row with its state.
+    pub async fn info(&mut self) -> Result<InfoReport, Failure> {
+        let history = self.history().await?;
+        let history_exists = history.is_some();
+        let schema_empty = if history_exists {
+            false
+        } else {
+            let empty = self.session.schema_is_empty(&self.table.schema).await;
+            empty.map_err(Failure::database("look at the schema"))?
+        };
+        let history = history.unwrap_or_default();
+        let overview = Overview::build(self.set.scripts(), &history, &self.settings.migration)?;
+        self.version = overview.current_version().map(|version| version.as_str().to_owned());
+        let migrations = overview
+            .rows()
+            .iter()
+            .map(|row| InfoRow {
+                category: row.category(),
+                version: row.version.map(|version| version.as_str().to_owned()),
+                description: row.description().to_owned(),
+                row_type: row.row_type(),
+                script: row.path().to_owned(),
+                state: row.state,
+                installed_rank: row.applied.map(|applied| applied.installed_rank),
+                installed_by: row.applied.map(|applied| applied.installed_by.clone()),
+                installed_on: row.applied.map(|applied| applied.installed_on.clone()),
+                execution_time: row.applied.map(|applied| applied.execution_time),
+                checksum: row.checksum(),
+            })
+            .collect();
+        Ok(InfoReport { version: self.version.clone(), history_exists, schema_empty, migrations })
+    }
+
+    /// Compares files and history.
+    pub async fn validate(&mut self) -> Result<ValidateReport, Failure> {
+        let history = self.history().await?;
+        let exists = history.is_some();
+        let history = history.unwrap_or_default();
+        let overview = Overview::build(self.set.scripts(), &history, &self.settings.migration)?;
+        self.version = overview.current_version().map(|version| version.as_str().to_owned());
+        let findings = validate(&overview, Purpose::Validate);
+        let validated = overview.rows().len();
+        let has_pending = overview.pending().next().is_some();
+        let mut schema_missing = false;
+        if !exists && has_pending {
+            let there = self.session.schema_exists(&self.table.schema).await;
+            schema_missing = !there.map_err(Failure::database("look at the schema"))?;
+        }
+        Ok(ValidateReport { findings, validated, schema_missing })
+    }
+
+    /// Plans `repair` and carries it out, in one transaction, under the lock.
+    pub async fn repair(&mut self) -> Result<RepairReport, Failure> {
+        if self.common.dry_run {
+            let Some(history) = self.history().await? else { return Ok(RepairReport::default()) };
+            let actions = plan_repair(self.set.scripts(), &history, &self.settings.migration)?;
+            return Ok(RepairReport { actions, history_exists: true });
+        }
+        self.prepare_session().await?;
+        self.lock().await?;
+        let repaired = self.repair_locked().await;
+        match &repaired {
+            Ok(_) => self.unlock().await?,
+            Err(_) => self.unlock_quietly().await,
+        }
+        repaired
+    }
+
+    async fn repair_locked(&mut self) -> Result<RepairReport, Failure> {
+        let Some(history) = self.history().await? else { return Ok(RepairReport::default()) };
+        let actions = plan_repair(self.set.scripts(), &history, &self.settings.migration)?;
+        if !actions.is_empty() {
+            let statements: Vec<String> = actions.iter().map(|action| self.statement_of(action)).collect();
+            let done = self.session.transaction(&statements).await;
+            done.map_err(Failure::database("repair the schema history"))?;
+            // A failed row is gone, and with it the right to go on with its script.
+            let removed = actions.iter().any(|action| matches!(action, RepairAction::RemoveFailed { .. }));
+            if removed {
+                let cleared = self.session.clear_progress(&self.table).await;
+                cleared.map_err(Failure::database("forget the progress of failed scripts"))?;
+            }
+        }
+        let history = self.history().await?.unwrap_or_default();
+        let overview = Overview::build(self.set.scripts(), &history, &self.settings.migration)?;
+        self.version = overview.current_version().map(|version| version.as_str().to_owned());
+        Ok(RepairReport { actions, history_exists: true })
+    }
+
+    fn statement_of(&self, action: &RepairAction) -> String {
+        match action {
+            RepairAction::RemoveFailed { installed_rank, .. } => {
+                sql::delete_failed_row(&self.table, *installed_rank)
+            }
+            RepairAction::MarkDeleted { row, .. } => sql::insert_row(&self.table, row, None),
+            RepairAction::Align { installed_rank, description, row_type, checksum, .. } => {
+                sql::update_row(&self.table, *installed_rank, description, row_type, *checksum)
+            }
+        }
+    }
+
+    /// Writes the baseline row, under the lock.
+    pub async fn baseline(&mut self) -> Result<BaselineReport, Failure> {
+        if !self.common.dry_run {
+            self.prepare_session().await?;
+            self.lock().await?;
+        }
+        let done = self.baseline_locked().await;
+        if !self.common.dry_run {
+            match &done {
+                Ok(_) => self.unlock().await?,
+                Err(_) => self.unlock_quietly().await,
+            }
+        }
+        done
+    }
+
+    async fn baseline_locked(&mut self) -> Result<BaselineReport, Failure> {
+        let history = self.history().await?;
+        let settings = &self.settings.migration;
+        let version = settings.baseline_version.as_str().to_owned();
+        let decision = decide_baseline(history.as_ref(), &self.table.quoted(), settings);
+        let already_there = match decision {
+            BaselineDecision::AlreadyThere => true,
+            BaselineDecision::Refuse(finding) => return Err((*finding).into()),
+            BaselineDecision::Create(row) => {
+                if !self.common.dry_run {
+                    let missing = self.missing_schemas().await?;
+                    self.create_history(&missing, Some(&row)).await?;
+                }
+                false
+            }
+        };
+        self.version = Some(version.clone());
+        Ok(BaselineReport { version, already_there })
+    }
+
+    async fn missing_schemas(&mut self) -> Result<Vec<String>, Failure> {
+        let mut missing = Vec::new();
+        for schema in std::iter::once(&self.table.schema).chain(&self.settings.more_schemas) {
+            let there = self.session.schema_exists(schema).await;
+            if !there.map_err(Failure::database("look at the schema"))? {
+                missing.push(schema.clone());
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Drops everything in the schemas, where that is allowed.
+    pub async fn clean(&mut self) -> Result<CleanReport, Failure> {
+        if !self.common.clean_enabled {
+            return Err(Failure::CleanDisabled { schema: self.table.schema.clone() });
+        }
+        let ours = self.schemas_of_ours().await?;
+        let schemas: Vec<String> =
+            std::iter::once(&self.table.schema).chain(&self.settings.more_schemas).cloned().collect();
+        let (dropped, cleaned): (Vec<_>, Vec<_>) =
+            schemas.into_iter().partition(|schema| ours.contains(schema));
+        if self.common.dry_run {
+            return Ok(CleanReport { cleaned, dropped });
+        }
+        self.prepare_session().await?;
+        self.lock().await?;
+        let done = self.clean_locked(&cleaned, &dropped).await;
+        match &done {
+            Ok(()) => self.unlock().await?,
+            Err(_) => self.unlock_quietly().await,
+        }
+        done?;
+        self.version = None;
+        Ok(CleanReport { cleaned, dropped })
+    }
+
+    async fn clean_locked(&mut self, cleaned: &[String], dropped: &[String]) -> Result<(), Failure> {
+        for schema in cleaned {
+            if self.session.schema_exists(schema).await.map_err(Failure::database("look at the schema"))? {
+                self.say(Level::Warn, Event::Notice, &format!("dropping everything in schema {schema}"));
+                self.session.clean_schema(schema).await.map_err(Failure::database("clean the schema"))?;
+            }
+        }
+        for schema in dropped {
+            self.say(Level::Warn, Event::Notice, &format!("dropping schema {schema}"));
+            self.session.drop_schema(schema).await.map_err(Failure::database("drop the schema"))?;
+        }
+        Ok(())
+    }
+
+    /// The schemas that a marker row of the history says were made for it.
+    async fn schemas_of_ours(&mut self) -> Result<Vec<String>, Failure> {
+        let Some(history) = self.history().await? else { return Ok(Vec::new()) };
+        let markers: Vec<&str> = history
+            .rows()
+            .filter(|row| row.row_type == RowType::Schema)
+            .map(|row| row.script.as_str())
+            .collect();
+        let schemas = std::iter::once(&self.table.schema).chain(&self.settings.more_schemas);
+        Ok(schemas
+            .filter(|schema| {
+                let quoted = sql::quote_identifier(schema);
+                markers.iter().any(|marker| marker.split(',').any(|name| name == quoted))
+            })
+            .cloned()
+            .collect())
+    }
+
+    /// The scripts, for those who render them.
+    pub fn scripts(&self) -> &[ResolvedScript] {
+        self.set.scripts()
+    }
+
+    /// The history as it is, for those who compare.
+    pub async fn read_history(&mut self) -> Result<Option<History>, Failure> {
+        self.history().await
+    }
+}

@@ -1,0 +1,219 @@
+//! The scripts of a database as they lie on disk.
+//!
+//! Locations are walked to the bottom; hidden folders are passed over (a ConfigMap's `..data` is one). Links are
+//! followed as long as they stay inside their location. What is listed are names; bytes are read later, and what is
+//! run is what was checksummed, or nothing.
+
+use std::collections::BTreeSet;
+use std::fs::FileType;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use thiserror::Error;
+
+/// A regular file below a location.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundFile {
+    /// Its path below the location, with `/`: what the history calls the script.
+    pub script: String,
+    /// Its name without folders.
+    pub name: String,
+    /// Where to read it.
+    pub path: PathBuf,
+}
+
+/// What was found in the locations.
+#[derive(Clone, Debug, Default)]
+pub struct FoundFiles {
+    /// Files in the order of their scripts.
+    pub files: Vec<FoundFile>,
+    /// Locations that do not exist.
+    pub missing: Vec<PathBuf>,
+}
+
+/// The files could not be listed or read.
+#[derive(Debug, Error)]
+pub enum FilesError {
+    /// The file system said no; the cause names the path.
+    #[error("cannot read the scripts")]
+    Io(#[from] std::io::Error),
+    /// A link leads out of its location.
+    #[error("{} is a link that leads out of {}: it is not followed", link.display(), location.display())]
+    LinkOutside {
+        /// The link.
+        link: PathBuf,
+        /// The location.
+        location: PathBuf,
+    },
+    /// Something else than a file has a script's name; opening it could block for ever.
+    #[error("{} is not a regular file", .0.display())]
+    NotAFile(PathBuf),
+    /// The name is not UTF-8: the history could not name it.
+    #[error("{} has a name that is not UTF-8", .0.display())]
+    Name(PathBuf),
+    /// The file changed between planning and running.
+    #[error("{} changed while we were at work: nothing of it was run", .0.display())]
+    Changed(PathBuf),
+}
+
+/// Lists all regular files of the locations whose name `wanted` accepts.
+pub fn list(locations: &[PathBuf], wanted: impl Fn(&str) -> bool) -> Result<FoundFiles, FilesError> {
+    let mut found = FoundFiles::default();
+    for location in locations {
+        if !location.is_dir() {
+            found.missing.push(location.clone());
+            continue;
+        }
+        let root = fs::canonicalize(location)?;
+        let mut walk =
+            Walk { location, root: &root, seen: BTreeSet::new(), wanted: &wanted, files: &mut found.files };
+        walk.folder(location, "")?;
+    }
+    found.files.sort_by(|a, b| a.script.cmp(&b.script));
+    Ok(found)
+}
+
+struct Walk<'a, W> {
+    location: &'a Path,
+    root: &'a Path,
+    /// Folders by their real path: a link back up ends here.
+    seen: BTreeSet<PathBuf>,
+    wanted: &'a W,
+    files: &'a mut Vec<FoundFile>,
+}
+
+impl<W: Fn(&str) -> bool> Walk<'_, W> {
+    fn folder(&mut self, folder: &Path, below: &str) -> Result<(), FilesError> {
+        if !self.seen.insert(fs::canonicalize(folder)?) {
+            return Ok(());
+        }
+        let mut entries = fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let path = entry.path();
+            let name = match entry.file_name().into_string() {
+                Ok(name) => name,
+                Err(name) if name.as_encoded_bytes().ends_with(b".sql") => {
+                    return Err(FilesError::Name(path));
+                }
+                Err(_) => continue,
+            };
+            let script = format!("{below}{name}");
+            self.entry(path, entry.file_type()?, name, script)?;
+        }
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        path: PathBuf,
+        kind: FileType,
+        name: String,
+        script: String,
+    ) -> Result<(), FilesError> {
+        let wanted = (self.wanted)(&name);
+        let kind = if kind.is_symlink() {
+            let Ok(target) = fs::canonicalize(&path) else {
+                // A link to nowhere or to itself: only a script's name makes it our business.
+                return if wanted { Err(FilesError::NotAFile(path)) } else { Ok(()) };
+            };
+            let folder = target.is_dir();
+            if !target.starts_with(self.root) {
+                let relevant = wanted || (folder && !name.starts_with('.'));
+                return if relevant {
+                    Err(FilesError::LinkOutside { link: path, location: self.location.to_owned() })
+                } else {
+                    Ok(())
+                };
+            }
+            fs::metadata(&path)?.file_type()
+        } else {
+            kind
+        };
+        if kind.is_dir() {
+            if !name.starts_with('.') {
+                self.folder(&path, &format!("{script}/"))?;
+            }
+        } else if wanted {
+            if !kind.is_file() {
+                return Err(FilesError::NotAFile(path));
+            }
+            self.files.push(FoundFile { script: script.replace('\\', "/"), name, path });
+        }
+        Ok(())
+    }
+}
+
+/// Reads a whole file; what is not a regular file any more is refused.
+pub fn read(path: &Path) -> Result<Vec<u8>, FilesError> {
+    let mut file = fs::File::open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(FilesError::NotAFile(path.to_owned()));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn sql(name: &str) -> bool {
+        name.ends_with(".sql")
+    }
+
+    fn scripts(folder: &Path) -> Vec<String> {
+        list(&[folder.to_owned()], sql).unwrap().files.into_iter().map(|file| file.script).collect()
+    }
+
+    #[test]
+    fn folders_are_walked_and_hidden_ones_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in ["V1__a.sql", "sub/V2__b.sql", ".git/V3__c.sql", ".hidden.sql", "notes.txt"] {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        assert_eq!(scripts(folder.path()), [".hidden.sql", "V1__a.sql", "sub/V2__b.sql"]);
+    }
+
+    #[test]
+    fn links_inside_are_followed_as_a_mounted_configmap_needs_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("..2026");
+        fs::create_dir_all(&data).unwrap();
+        fs::write(data.join("V1__a.sql"), "").unwrap();
+        symlink("..2026", folder.path().join("..data")).unwrap();
+        symlink("..data/V1__a.sql", folder.path().join("V1__a.sql")).unwrap();
+        symlink(".", folder.path().join("loop")).unwrap();
+        assert_eq!(scripts(folder.path()), ["V1__a.sql"]);
+    }
+
+    #[test]
+    fn links_to_the_outside_are_refused() {
+        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(outside.path().join("V1__a.sql"), "").unwrap();
+        symlink(outside.path().join("V1__a.sql"), folder.path().join("V1__a.sql")).unwrap();
+        let error = list(&[folder.path().to_owned()], sql).unwrap_err();
+        assert!(matches!(error, FilesError::LinkOutside { .. }), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_file_is_never_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("V1__a.sql");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        let error = list(&[folder.path().to_owned()], sql).unwrap_err();
+        assert!(matches!(error, FilesError::NotAFile(_)), "{error}");
+    }
+
+    #[test]
+    fn a_missing_location_is_named() {
+        let found = list(&[PathBuf::from("/does/not/exist")], sql).unwrap();
+        assert_eq!(found.missing, [PathBuf::from("/does/not/exist")]);
+    }
+}

@@ -1,0 +1,315 @@
+//! A run: the databases one after the other, the record, and the code that it all ends with.
+
+use std::path::Path;
+use std::time::Instant;
+
+use serde::Serialize;
+use whimbrel_cli::args::GlobalArgs;
+use whimbrel_cli::env::ProcessEnvironment;
+use whimbrel_cli::error::{CommandError, ErrorKind};
+use whimbrel_cli::exit::ExitCode;
+use whimbrel_cli::printer::Printer;
+use whimbrel_cli::signals::Stop;
+use whimbrel_migration::record::{self, DatabaseOutcome, DatabaseRecord, RunOutcome, RunRecord};
+
+use crate::cli::{MigrateArgs, Verb};
+use crate::engine::{
+    BaselineReport, CleanReport, Engine, InfoReport, MigrateReport, RepairReport, ValidateReport,
+};
+use crate::failure::Failure;
+use crate::patience::Patience;
+use crate::render;
+use crate::report::{Event, Level, Reporter, now};
+use crate::settings::{self, CommonSettings, DatabaseSettings, RunSettings};
+
+/// What one verb did on one database.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Report {
+    /// `migrate`.
+    Migrate(MigrateReport),
+    /// `info`.
+    Info(InfoReport),
+    /// `validate`.
+    Validate(ValidateReport),
+    /// `repair`.
+    Repair(RepairReport),
+    /// `baseline`.
+    Baseline(BaselineReport),
+    /// `clean`.
+    Clean(CleanReport),
+}
+
+/// One database's turn.
+#[derive(Debug)]
+pub struct Turn {
+    /// What was done, with its scripts.
+    pub record: DatabaseRecord,
+    /// What the verb answered.
+    pub report: Option<Report>,
+    /// Why it ended otherwise.
+    pub failure: Option<Failure>,
+    /// How long it took.
+    pub millis: u64,
+}
+
+/// A whole run.
+#[derive(Debug)]
+pub struct Run {
+    /// The record.
+    pub record: RunRecord,
+    /// The databases in their order; those that were not reached are missing.
+    pub turns: Vec<Turn>,
+    /// The code that it ends with.
+    pub exit: ExitCode,
+}
+
+/// The command line's entry: resolves the settings from the process, runs, renders.
+///
+/// # Errors
+/// When the settings cannot be resolved; what goes wrong afterwards is rendered here and becomes the code.
+pub async fn run(
+    printer: Printer,
+    global: &GlobalArgs,
+    args: &MigrateArgs,
+) -> Result<ExitCode, CommandError> {
+    let folder = std::env::current_dir().map_err(CommandError::usage)?;
+    let settings = resolve(args, global, &folder)?;
+    let stop = Stop::watch().map_err(|error| CommandError::new(ErrorKind::Bug, error))?;
+    Ok(run_with(printer, &settings, stop).await.exit)
+}
+
+fn resolve(args: &MigrateArgs, global: &GlobalArgs, folder: &Path) -> Result<RunSettings, CommandError> {
+    let resolved = settings::resolve(args.verb, &args.options, global, &ProcessEnvironment, folder);
+    if let Err(error) = &resolved {
+        leave_last_words(error);
+    }
+    resolved
+}
+
+/// Kubernetes is told as well when it does not even come to a run.
+fn leave_last_words(error: &CommandError) {
+    use whimbrel_cli::env::{Environment, TERMINATION_LOG};
+    if let Some(path) = ProcessEnvironment.get(TERMINATION_LOG).filter(|path| !path.is_empty()) {
+        let mut text = error.to_string();
+        text.truncate(text.floor_char_boundary(record::TERMINATION_MESSAGE_BYTES));
+        let _ = fs_err::write(path, text);
+    }
+}
+
+/// Runs with resolved settings and renders what comes out: for flows that bring their own settings and stop.
+pub async fn run_with(printer: Printer, settings: &RunSettings, stop: Stop) -> Run {
+    let reporter = Reporter::new(printer, settings.common.run_id.clone());
+    let run = carry_out(&reporter, settings, stop).await;
+    render::render(&reporter, settings, &run);
+    run
+}
+
+/// The run itself, without a word at its end.
+pub async fn carry_out(reporter: &Reporter, settings: &RunSettings, stop: Stop) -> Run {
+    let common = &settings.common;
+    let started = now();
+    let patience = Patience::new(stop, common.grace, common.deadline);
+    if is_followed(settings) {
+        let names: Vec<&str> = settings.databases.iter().map(|database| database.name.as_str()).collect();
+        reporter
+            .line(Level::Info, Event::RunStarted)
+            .with("verb", settings.verb.name())
+            .with("tool", tool())
+            .with("image", &common.image)
+            .with("databases", &names)
+            .say(&format!("{} {} on {}", tool(), settings.verb.name(), names.join(", ")));
+    }
+    let (mut turns, mut exit) = (Vec::new(), ExitCode::Done);
+    let mut records = Vec::with_capacity(settings.databases.len());
+    for database in &settings.databases {
+        let must_stop = turns.iter().any(|turn: &Turn| stops_the_run(turn, common));
+        if must_stop {
+            records.push(skipped(database));
+            continue;
+        }
+        let turn = take_turn(reporter, settings, database, patience.clone()).await;
+        exit = exit.gravest(turn_code(&turn));
+        records.push(turn.record.clone());
+        turns.push(turn);
+    }
+    let record = RunRecord {
+        schema: record::SCHEMA,
+        run: common.run_id.clone(),
+        started,
+        finished: now(),
+        tool: tool(),
+        image: common.image.clone(),
+        databases: records,
+        outcome: outcome(exit),
+        exit_code: exit.code(),
+    };
+    leave_record(reporter, common, &record);
+    Run { record, turns, exit }
+}
+
+/// Verbs that change something tell how it goes, line by line; the others only answer.
+pub fn is_followed(settings: &RunSettings) -> bool {
+    settings.verb == Verb::Migrate && !settings.common.dry_run
+}
+
+async fn take_turn(
+    reporter: &Reporter,
+    settings: &RunSettings,
+    database: &DatabaseSettings,
+    patience: Patience,
+) -> Turn {
+    let started = Instant::now();
+    let followed = is_followed(settings);
+    if followed {
+        reporter
+            .line(Level::Info, Event::DatabaseStarted)
+            .database(&database.name)
+            .with("target", database.target.to_string())
+            .say(&format!("connecting to {}", database.target));
+    }
+    let mut record = skipped(database);
+    let (mut report, mut failure) = (None, None);
+    match Engine::open(database, &settings.common, reporter, patience).await {
+        Err(error) => failure = Some(error),
+        Ok(mut engine) => {
+            match act(&mut engine, settings.verb).await {
+                Ok(done) => report = Some(done),
+                Err(error) => failure = Some(error),
+            }
+            record.scripts = engine.ran().to_vec();
+            record.after = engine.version().map(str::to_owned);
+            record.before.clone_from(&record.after);
+            engine.close().await;
+        }
+    }
+    match &report {
+        Some(Report::Migrate(done)) => {
+            record.before.clone_from(&done.before);
+            record.after.clone_from(&done.after);
+        }
+        _ if failure.is_some() => record.before = None,
+        _ => {}
+    }
+    record.outcome = match (&failure, record.scripts.is_empty()) {
+        (Some(_), _) => DatabaseOutcome::Failed,
+        (None, true) => DatabaseOutcome::UpToDate,
+        (None, false) => DatabaseOutcome::Applied,
+    };
+    record.error = failure.as_ref().map(error_text);
+    let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let turn = Turn { record, report, failure, millis };
+    if followed {
+        say_finished(reporter, &turn);
+    }
+    turn
+}
+
+async fn act(engine: &mut Engine<'_>, verb: Verb) -> Result<Report, Failure> {
+    Ok(match verb {
+        Verb::Migrate => Report::Migrate(engine.migrate().await?),
+        Verb::Info => Report::Info(engine.info().await?),
+        Verb::Validate => Report::Validate(engine.validate().await?),
+        Verb::Repair => Report::Repair(engine.repair().await?),
+        Verb::Baseline => Report::Baseline(engine.baseline().await?),
+        Verb::Clean => Report::Clean(engine.clean().await?),
+    })
+}
+
+fn say_finished(reporter: &Reporter, turn: &Turn) {
+    let record = &turn.record;
+    let level = if turn.failure.is_some() { Level::Error } else { Level::Info };
+    let applied = record.scripts.len();
+    let version = render::version(record.after.as_deref());
+    let message = match (&turn.failure, applied) {
+        (Some(_), _) => format!("failed; the database is at {version}"),
+        (None, 0) => format!("up to date at {version}"),
+        (None, applied) => format!("{applied} applied, now at {version}"),
+    };
+    reporter
+        .line(level, Event::DatabaseFinished)
+        .database(&record.database)
+        .with("before", &record.before)
+        .with("after", &record.after)
+        .with("outcome", record.outcome)
+        .with("scripts", applied)
+        .with("millis", turn.millis)
+        .with("error", &record.error)
+        .say(&message);
+}
+
+/// The whole chain of causes, without what looks like a secret.
+fn error_text(failure: &Failure) -> String {
+    let mut text = failure.to_string();
+    let mut cause = std::error::Error::source(failure);
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    crate::failure::redacted(&text)
+}
+
+fn turn_code(turn: &Turn) -> ExitCode {
+    match (&turn.failure, &turn.report) {
+        (Some(failure), _) => failure.exit_code(),
+        (None, Some(Report::Validate(found))) => validate_code(found),
+        (None, _) => ExitCode::Done,
+    }
+}
+
+fn validate_code(found: &ValidateReport) -> ExitCode {
+    if found.findings.is_empty() && !found.schema_missing {
+        return ExitCode::Done;
+    }
+    Failure::Refused(found.findings.clone()).exit_code()
+}
+
+fn stops_the_run(turn: &Turn, common: &CommonSettings) -> bool {
+    match &turn.failure {
+        Some(Failure::Stopped(_)) => true,
+        Some(_) => !common.keep_going,
+        None => false,
+    }
+}
+
+fn skipped(database: &DatabaseSettings) -> DatabaseRecord {
+    DatabaseRecord {
+        database: database.name.clone(),
+        before: None,
+        after: None,
+        outcome: DatabaseOutcome::Skipped,
+        scripts: Vec::new(),
+        error: None,
+    }
+}
+
+fn outcome(exit: ExitCode) -> RunOutcome {
+    match exit {
+        ExitCode::Done => RunOutcome::Ok,
+        ExitCode::Interrupted | ExitCode::Terminated | ExitCode::Deadline => RunOutcome::Cancelled,
+        _ => RunOutcome::Failed,
+    }
+}
+
+fn tool() -> String {
+    format!("whimbrel-migrate {}", env!("CARGO_PKG_VERSION"))
+}
+
+/// Best effort: the run is over, and its code must not change because a file could not be written.
+fn leave_record(reporter: &Reporter, common: &CommonSettings, record: &RunRecord) {
+    let write = |path: &Path, text: String| {
+        if let Err(error) = fs_err::write(path, text) {
+            reporter.printer().warn(format!("the run record was not written: {error}"));
+        }
+    };
+    if let Some(path) = &common.termination_log {
+        write(path, record.to_termination_message());
+    }
+    if let Some(path) = &common.report {
+        write(path, record.to_json());
+    }
+}

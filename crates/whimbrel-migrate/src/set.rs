@@ -1,0 +1,357 @@
+//! The scripts of one database: listed, named, checksummed; their text is read again when it is needed.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+use whimbrel_migration::checksum;
+use whimbrel_migration::conf::ScriptConf;
+use whimbrel_migration::finding::{Finding, FlywayCode};
+use whimbrel_migration::name::ScriptKind;
+use whimbrel_migration::placeholder::Placeholders;
+use whimbrel_migration::script::{ResolvedScript, ScriptId};
+
+use crate::files::{self, FilesError, FoundFile};
+use crate::settings::DatabaseSettings;
+
+/// The set could not be made, or a script of it not be read.
+#[derive(Debug, Error)]
+pub enum SetError {
+    /// The file system.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// Something about the scripts themselves.
+    #[error("{0}")]
+    Refused(Box<Finding>),
+    /// None of the locations is there.
+    #[error("none of the locations exists: {0}")]
+    NoLocation(String),
+}
+
+impl From<Finding> for SetError {
+    fn from(finding: Finding) -> Self {
+        Self::Refused(Box::new(finding))
+    }
+}
+
+/// What Flyway's own placeholders stand for.
+#[derive(Clone, Debug, Default)]
+pub struct BuiltIns {
+    /// `flyway:defaultSchema`.
+    pub schema: String,
+    /// `flyway:user`.
+    pub user: String,
+    /// `flyway:database`.
+    pub database: String,
+    /// `flyway:table`.
+    pub table: String,
+}
+
+/// The scripts of one database.
+#[derive(Debug)]
+pub struct ScriptSet {
+    scripts: Vec<ResolvedScript>,
+    paths: Vec<PathBuf>,
+    placeholders: Placeholders,
+    replace: bool,
+    /// What should be said about the files.
+    pub warnings: Vec<Finding>,
+}
+
+impl ScriptSet {
+    /// Lists and checksums the scripts.
+    pub fn load(settings: &DatabaseSettings, built_ins: &BuiltIns) -> Result<Self, SetError> {
+        let naming = &settings.naming;
+        let locations = without_sub_locations(&settings.locations);
+        let found =
+            files::list(&locations, |name| naming.is_candidate(name) || is_bare_script(settings, name))?;
+        let mut set = Self {
+            scripts: Vec::with_capacity(found.files.len()),
+            paths: Vec::with_capacity(found.files.len()),
+            placeholders: placeholders(settings, built_ins)?,
+            replace: settings.replace_placeholders,
+            warnings: Vec::new(),
+        };
+        set.missing_locations(settings, &locations, &found.missing)?;
+        let mut invalid = Vec::new();
+        for file in found.files {
+            if !naming.is_candidate(&file.name) {
+                set.warnings.push(bare_script(&file));
+                continue;
+            }
+            match naming.parse(&file.name) {
+                Ok(name) if !naming.is_seen(&name, &file.name) => {}
+                Ok(name) if matches!(name.kind, ScriptKind::Callback(_)) => {
+                    return Err(callback(&file).into());
+                }
+                Ok(name) => set.add(name, file)?,
+                Err(error) => invalid.push((file, error)),
+            }
+        }
+        if settings.validate_naming && !invalid.is_empty() {
+            let list: Vec<String> = invalid.iter().map(|(_, error)| error.to_string()).collect();
+            let message = format!("Invalid SQL filenames found:\r\n{}", list.join("\r\n"));
+            return Err(Finding::error("invalid-names", message).coded(FlywayCode::Error).into());
+        }
+        set.warnings.extend(invalid.into_iter().map(|(file, error)| {
+            Finding::warning("invalid-name", format!("{error}: it is not run"))
+                .in_script(file.script)
+                .next_step("name it like V1_2__description.sql or R__description.sql")
+        }));
+        Ok(set)
+    }
+
+    fn missing_locations(
+        &mut self,
+        settings: &DatabaseSettings,
+        locations: &[PathBuf],
+        missing: &[PathBuf],
+    ) -> Result<(), SetError> {
+        let names = |paths: &[PathBuf]| {
+            paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+        };
+        if !missing.is_empty() && (missing.len() == locations.len() || settings.fail_on_missing_locations) {
+            return Err(SetError::NoLocation(names(missing)));
+        }
+        for location in missing {
+            let message = format!("location {} does not exist", location.display());
+            self.warnings.push(Finding::warning("location-missing", message));
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, name: whimbrel_migration::name::ScriptName, file: FoundFile) -> Result<(), SetError> {
+        let bytes = files::read(&file.path)?;
+        let raw = checksum::of_bytes(&bytes).map_err(|error| {
+            Finding::error("not-utf8", format!("Unable to calculate checksum of {}: {error}", file.script))
+                .coded(FlywayCode::Error)
+                .in_script(file.script.clone())
+                .next_step("save the script as UTF-8")
+        })?;
+        let conf = self.conf(&file)?;
+        let is_repeatable = name.kind == ScriptKind::Repeatable;
+        let replaces = conf.placeholder_replacement.unwrap_or(self.replace);
+        let mut script = ResolvedScript::new(name, file.script, raw).with_conf(conf);
+        if is_repeatable && replaces {
+            let text = self.replaced(&script, &file.name, bytes)?;
+            script = script.with_replaced_checksum(checksum::of_bytes(text.as_bytes()).unwrap_or(raw));
+        }
+        self.scripts.push(script);
+        self.paths.push(file.path);
+        Ok(())
+    }
+
+    fn conf(&self, file: &FoundFile) -> Result<ScriptConf, SetError> {
+        let path = file.path.with_file_name(format!("{}.conf", file.name));
+        if !path.is_file() {
+            return Ok(ScriptConf::default());
+        }
+        let refused = |message: String| {
+            let script = format!("{}.conf", file.script);
+            Finding::error("bad-script-conf", message).coded(FlywayCode::Configuration).in_script(script)
+        };
+        let text =
+            String::from_utf8(files::read(&path)?).map_err(|_| refused("it is not UTF-8".to_owned()))?;
+        let conf = ScriptConf::parse(&text).map_err(|error| refused(error.to_string()))?;
+        match conf.encoding.as_deref() {
+            None => Ok(conf),
+            Some(name) if name.eq_ignore_ascii_case("utf-8") || name.eq_ignore_ascii_case("utf8") => Ok(conf),
+            Some(other) => Err(refused(format!("encoding {other} is not supported, only UTF-8")).into()),
+        }
+    }
+
+    /// The scripts, in the order of their paths.
+    pub fn scripts(&self) -> &[ResolvedScript] {
+        &self.scripts
+    }
+
+    /// A script.
+    pub fn script(&self, id: ScriptId) -> &ResolvedScript {
+        &self.scripts[id.index()]
+    }
+
+    /// Its file.
+    pub fn path(&self, id: ScriptId) -> &PathBuf {
+        &self.paths[id.index()]
+    }
+
+    /// The SQL of a script as it will be run: read again, compared with what was checksummed, without byte order
+    /// mark, with placeholders replaced.
+    pub fn text(&self, id: ScriptId) -> Result<String, SetError> {
+        let (script, path) = (self.script(id), self.path(id));
+        let bytes = files::read(path)?;
+        if checksum::of_bytes(&bytes).ok() != Some(script.raw_checksum) {
+            return Err(FilesError::Changed(path.clone()).into());
+        }
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let text = self.replaced(script, &name, bytes)?;
+        if let Some(at) = text.find('\0') {
+            let line = text[..at].matches('\n').count() as u64 + 1;
+            return Err(Finding::error(
+                "nul-byte",
+                "there is a NUL byte: PostgreSQL would read up to it only",
+            )
+            .in_script(script.script.clone())
+            .at(line, 1)
+            .next_step("remove it")
+            .into());
+        }
+        Ok(text)
+    }
+
+    fn replaced(&self, script: &ResolvedScript, file_name: &str, bytes: Vec<u8>) -> Result<String, SetError> {
+        let mut text = String::from_utf8(bytes).map_err(|_| {
+            Finding::error("not-utf8", "the script is not UTF-8").in_script(script.script.clone())
+        })?;
+        if text.starts_with('\u{feff}') {
+            text.remove(0);
+        }
+        if !script.conf.placeholder_replacement.unwrap_or(self.replace) {
+            return Ok(text);
+        }
+        let mut placeholders = self.placeholders.clone();
+        placeholders.set("flyway:filename", file_name);
+        match placeholders.replace(&text) {
+            Ok(std::borrow::Cow::Borrowed(_)) => Ok(text),
+            Ok(std::borrow::Cow::Owned(text)) => Ok(text),
+            Err(error) => Err(Finding::error("placeholder-missing", error.flyway_message())
+                .coded(FlywayCode::Error)
+                .in_script(script.script.clone())
+                .at(error.line, error.column)
+                .next_step(format!(
+                    "give it a value: --placeholder {0}=… or [placeholders] {0} = \"…\" in whimbrel.toml",
+                    error.name
+                ))
+                .into()),
+        }
+    }
+}
+
+fn placeholders(settings: &DatabaseSettings, built_ins: &BuiltIns) -> Result<Placeholders, SetError> {
+    let mut placeholders = Placeholders::default();
+    for (name, value) in &settings.placeholders {
+        if name.to_lowercase().starts_with("flyway:") {
+            let message = format!("Invalid placeholder ('flyway:' prefix is reserved): {name}");
+            return Err(Finding::error("placeholder-reserved", message)
+                .coded(FlywayCode::Configuration)
+                .into());
+        }
+        placeholders.set(name, value.clone());
+    }
+    let now = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S").to_string();
+    let folder = std::env::current_dir().map(|path| path.display().to_string()).unwrap_or_default();
+    for (name, value) in [
+        ("defaultSchema", built_ins.schema.as_str()),
+        ("user", &built_ins.user),
+        ("database", &built_ins.database),
+        ("table", &built_ins.table),
+        ("timestamp", &now),
+        ("workingDirectory", &folder),
+        ("environment", "default"),
+    ] {
+        placeholders.set(&format!("flyway:{name}"), value);
+    }
+    Ok(placeholders)
+}
+
+/// A location below another one would give every script of it twice.
+fn without_sub_locations(locations: &[PathBuf]) -> Vec<PathBuf> {
+    let mut kept: Vec<PathBuf> = Vec::with_capacity(locations.len());
+    let mut sorted = locations.to_vec();
+    sorted.sort();
+    for location in sorted {
+        if !kept.iter().any(|other| location.starts_with(other)) {
+            kept.push(location);
+        }
+    }
+    kept
+}
+
+/// A name like `V1__a`, without suffix: Flyway runs such a file with the shell.
+fn is_bare_script(settings: &DatabaseSettings, name: &str) -> bool {
+    !name.contains('.') && name.contains(&settings.naming.separator) && settings.naming.parse(name).is_ok()
+}
+
+fn bare_script(file: &FoundFile) -> Finding {
+    Finding::warning("no-extension", "named like a script but without a suffix: it is never run")
+        .in_script(file.script.clone())
+        .next_step("add .sql if it is one, or give it another name")
+}
+
+fn callback(file: &FoundFile) -> Finding {
+    Finding::error(
+        "callback-not-supported",
+        "SQL callbacks are not supported yet: leaving it out would be wrong",
+    )
+    .coded(FlywayCode::Configuration)
+    .in_script(file.script.clone())
+    .next_step("remove the callback, or run this project with Flyway for now")
+}
+
+#[cfg(test)]
+mod tests {
+    use fs_err as fs;
+
+    use super::*;
+
+    fn settings(folder: &tempfile::TempDir) -> DatabaseSettings {
+        let target = whimbrel_database::Target::from_parts("h", None, Some("d"));
+        DatabaseSettings::new("shop", target, vec![folder.path().to_owned()])
+    }
+
+    fn load(folder: &tempfile::TempDir) -> Result<ScriptSet, SetError> {
+        let mut settings = settings(folder);
+        settings.placeholders.insert("Who".to_owned(), "birds".to_owned());
+        ScriptSet::load(&settings, &BuiltIns { schema: "public".to_owned(), ..BuiltIns::default() })
+    }
+
+    #[test]
+    fn the_text_has_no_byte_order_mark_and_its_placeholders_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("R__v.sql"), "\u{feff}SELECT '${who} ${flyway:defaultSchema}'").unwrap();
+        let set = load(&folder).unwrap();
+        assert_eq!(set.text(ScriptId(0)).unwrap(), "SELECT 'birds public'");
+        let script = set.script(ScriptId(0));
+        assert_ne!(script.raw_checksum, script.checksum());
+    }
+
+    #[test]
+    fn what_changed_after_it_was_checksummed_is_not_run() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("V1__a.sql"), "SELECT 1").unwrap();
+        let set = load(&folder).unwrap();
+        fs::write(folder.path().join("V1__a.sql"), "SELECT 2").unwrap();
+        assert!(matches!(set.text(ScriptId(0)), Err(SetError::Files(FilesError::Changed(_)))));
+    }
+
+    #[test]
+    fn a_missing_placeholder_is_told_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("R__v.sql"), "SELECT 1;\nSELECT ${nope}").unwrap();
+        let Err(SetError::Refused(finding)) = load(&folder) else { panic!("it is refused") };
+        assert_eq!((finding.slug, finding.line), ("placeholder-missing", Some(2)));
+    }
+
+    #[test]
+    fn odd_names_are_warned_about_and_never_run() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["V1__a", "v2__b.sql", "V3_c.sql", "V4__d.sql", "README.md"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let set = load(&folder).unwrap();
+        let scripts: Vec<&str> = set.scripts().iter().map(|script| script.script.as_str()).collect();
+        assert_eq!(scripts, ["V4__d.sql"]);
+        let mut slugs: Vec<&str> = set.warnings.iter().map(|warning| warning.slug).collect();
+        slugs.sort_unstable();
+        assert_eq!(slugs, ["invalid-name", "invalid-name", "no-extension"]);
+    }
+
+    #[test]
+    fn a_nul_byte_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("V1__a.sql"), "SELECT 1;\n\0").unwrap();
+        let Err(SetError::Refused(finding)) = load(&folder).unwrap().text(ScriptId(0)) else {
+            panic!("refused")
+        };
+        assert_eq!((finding.slug, finding.line), ("nul-byte", Some(2)));
+    }
+}

@@ -1,0 +1,288 @@
+//! What a run has to know, put together once: flags over environment over project file over defaults.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use uuid::Uuid;
+use whimbrel_cli::args::GlobalArgs;
+use whimbrel_cli::env::{self, Environment};
+use whimbrel_cli::error::{CommandError, ErrorKind};
+use whimbrel_cli::project::Project;
+use whimbrel_database::Target;
+use whimbrel_migration::history::{BASELINE_DESCRIPTION, DEFAULT_TABLE};
+use whimbrel_migration::name::NamingRules;
+use whimbrel_migration::settings::{IgnorePattern, PatternState, PatternType, Settings};
+use whimbrel_migration::version::Version;
+
+use crate::cli::{Options, Verb};
+use crate::credentials::{self, CredentialsError};
+
+/// Where Kubernetes reads the last words of a container from.
+const TERMINATION_LOG: &str = "/dev/termination-log";
+
+/// How long another runner's lock is waited for: Flyway's own patience.
+pub const LOCK_WAIT: Duration = Duration::from_secs(50);
+
+/// How long a container usually has between SIGTERM and SIGKILL.
+pub const GRACE: Duration = Duration::from_secs(30);
+
+/// One run over some databases.
+#[derive(Clone, Debug)]
+pub struct RunSettings {
+    /// What is done.
+    pub verb: Verb,
+    /// Where, in this order.
+    pub databases: Vec<DatabaseSettings>,
+    /// Everything but the databases.
+    pub common: CommonSettings,
+}
+
+/// What is the same for all databases of a run.
+#[derive(Clone, Debug)]
+pub struct CommonSettings {
+    /// Id of the run.
+    pub run_id: String,
+    /// Digest of the image, if we are in one.
+    pub image: Option<String>,
+    /// Print the plan, write nothing.
+    pub dry_run: bool,
+    /// Go on after a failure.
+    pub keep_going: bool,
+    /// Patience with a database that is not there yet.
+    pub wait: Duration,
+    /// Patience with another runner.
+    pub lock_wait: Duration,
+    /// The time between the first signal and the end.
+    pub grace: Duration,
+    /// Our own deadline.
+    pub deadline: Option<Duration>,
+    /// Whether `clean` may do it.
+    pub clean_enabled: bool,
+    /// Where the run record goes for Kubernetes.
+    pub termination_log: Option<PathBuf>,
+    /// Where else the run record goes.
+    pub report: Option<PathBuf>,
+}
+
+/// One database of a run.
+#[derive(Clone, Debug)]
+pub struct DatabaseSettings {
+    /// Its name in the project.
+    pub name: String,
+    /// Where it is.
+    pub target: Target,
+    /// The folders of its scripts.
+    pub locations: Vec<PathBuf>,
+    /// Values of placeholders.
+    pub placeholders: BTreeMap<String, String>,
+    /// Whether placeholders are replaced at all.
+    pub replace_placeholders: bool,
+    /// The schema of the history; none: the first of the search path.
+    pub schema: Option<String>,
+    /// More schemas that belong to the database's scripts.
+    pub more_schemas: Vec<String>,
+    /// The history table's name.
+    pub table: String,
+    /// How script names are read.
+    pub naming: NamingRules,
+    /// An invalid name is an error.
+    pub validate_naming: bool,
+    /// A missing location is an error.
+    pub fail_on_missing_locations: bool,
+    /// A missing schema is made.
+    pub create_schemas: bool,
+    /// What decides between files and history.
+    pub migration: Settings,
+}
+
+impl DatabaseSettings {
+    /// A database with the usual settings.
+    pub fn new(name: impl Into<String>, target: Target, locations: Vec<PathBuf>) -> Self {
+        Self {
+            name: name.into(),
+            target,
+            locations,
+            placeholders: BTreeMap::new(),
+            replace_placeholders: true,
+            schema: None,
+            more_schemas: Vec::new(),
+            table: DEFAULT_TABLE.to_owned(),
+            naming: NamingRules::default(),
+            validate_naming: false,
+            fail_on_missing_locations: false,
+            create_schemas: true,
+            migration: Settings::default(),
+        }
+    }
+}
+
+/// A database's credentials were not found or cannot be used: exit code 3, with the places to look at.
+fn credentials_error(error: CredentialsError) -> CommandError {
+    let hint = match &error {
+        CredentialsError::Missing { variable, file, .. } => {
+            Some(format!("set {variable} (or {variable}_FILE), or write the URL to {}", file.display()))
+        }
+        CredentialsError::Url { .. } => Some("postgres://user:password@host:port/database".to_owned()),
+        _ => None,
+    };
+    let error = CommandError::new(ErrorKind::Secret, error);
+    match hint {
+        Some(hint) => error.hinted(hint),
+        None => error,
+    }
+}
+
+/// Resolves the settings of a run.
+pub fn resolve(
+    verb: Verb,
+    options: &Options,
+    global: &GlobalArgs,
+    environment: &impl Environment,
+    folder: &Path,
+) -> Result<RunSettings, CommandError> {
+    let common = common_settings(options, environment);
+    let project = match Project::find(global.config.as_deref(), folder) {
+        Ok(project) => project,
+        Err(error) => {
+            return match flyway_database(environment)? {
+                Some(database) => {
+                    let databases = vec![with_options(database, options, environment)?];
+                    Ok(RunSettings { verb, databases, common })
+                }
+                None => Err(CommandError::usage(error)),
+            };
+        }
+    };
+    let secrets = options.secrets.clone().unwrap_or_else(|| project.state_path("secrets"));
+    let databases = chosen(&project, options, environment)?
+        .into_iter()
+        .map(|name| {
+            let database = &project.file.databases[&name];
+            let found =
+                credentials::resolve(&name, database, environment, &secrets).map_err(credentials_error)?;
+            for warning in &found.warnings {
+                tracing::warn!(target: "whimbrel", database = name, "{warning}");
+            }
+            let mut settings = DatabaseSettings::new(&name, found.target, project.locations(database));
+            settings.placeholders = project.placeholders(database);
+            settings.schema.clone_from(&database.schema);
+            with_options(settings, options, environment)
+        })
+        .collect::<Result<_, CommandError>>()?;
+    Ok(RunSettings { verb, databases, common })
+}
+
+fn chosen(
+    project: &Project,
+    options: &Options,
+    environment: &impl Environment,
+) -> Result<Vec<String>, CommandError> {
+    let from_environment = environment.get(env::DATABASES).map(|list| {
+        list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    });
+    let names = match (options.databases.as_slice(), from_environment) {
+        ([], Some(names)) => names,
+        ([], None) => project.enabled().map(|(name, _)| name.to_owned()).collect(),
+        (names, _) => names.to_vec(),
+    };
+    let mut unique: Vec<String> = Vec::with_capacity(names.len());
+    for name in names {
+        if !project.file.databases.contains_key(&name) {
+            let known: Vec<&str> = project.file.databases.keys().map(String::as_str).collect();
+            return Err(CommandError::usage(format!(
+                "there is no database \"{name}\" in {}",
+                project.path.display()
+            ))
+            .hinted(format!("known databases: {}", known.join(", "))));
+        }
+        if !unique.contains(&name) {
+            unique.push(name);
+        }
+    }
+    if unique.is_empty() {
+        return Err(CommandError::usage(format!("no database is enabled in {}", project.path.display())));
+    }
+    Ok(unique)
+}
+
+fn common_settings(options: &Options, environment: &impl Environment) -> CommonSettings {
+    let termination_log = environment
+        .get(env::TERMINATION_LOG)
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(TERMINATION_LOG)).filter(|path| path.exists()));
+    CommonSettings {
+        run_id: environment.get(env::RUN_ID).unwrap_or_else(|| Uuid::now_v7().to_string()),
+        image: environment.get(env::IMAGE_DIGEST).filter(|digest| !digest.is_empty()),
+        dry_run: options.dry_run,
+        keep_going: options.keep_going,
+        wait: options.wait.unwrap_or_default(),
+        lock_wait: options.lock_wait.unwrap_or(LOCK_WAIT),
+        grace: options.grace.unwrap_or(GRACE),
+        deadline: options.deadline,
+        clean_enabled: options.clean_enabled,
+        termination_log: termination_log.filter(|path| !path.as_os_str().is_empty()),
+        report: options.report.clone(),
+    }
+}
+
+fn with_options(
+    mut database: DatabaseSettings,
+    options: &Options,
+    environment: &impl Environment,
+) -> Result<DatabaseSettings, CommandError> {
+    database.placeholders.extend(env::placeholders(environment));
+    database.placeholders.extend(options.placeholder.iter().cloned());
+    let migration = &mut database.migration;
+    if let Some(target) = &options.target {
+        migration.target = target.parse().map_err(CommandError::usage)?;
+    }
+    migration.out_of_order |= options.out_of_order;
+    migration.mixed |= options.mixed;
+    migration.baseline_on_migrate |= options.baseline_on_migrate;
+    if let Some(version) = &options.baseline_version {
+        migration.baseline_version = Version::parse(version).map_err(CommandError::usage)?;
+    }
+    migration.baseline_description =
+        options.baseline_description.clone().unwrap_or_else(|| BASELINE_DESCRIPTION.to_owned());
+    if !options.ignore.is_empty() {
+        migration.ignore_patterns = options
+            .ignore
+            .iter()
+            .map(|pattern| pattern.parse::<IgnorePattern>().map_err(CommandError::usage))
+            .collect::<Result<_, _>>()?;
+    }
+    Ok(database)
+}
+
+/// Without a project file, the variables of Flyway's own image name the one database.
+fn flyway_database(environment: &impl Environment) -> Result<Option<DatabaseSettings>, CommandError> {
+    let Some(url) = environment.get("FLYWAY_URL") else { return Ok(None) };
+    let (mut target, _) = Target::parse(&SecretString::from(url))
+        .map_err(|error| CommandError::new(ErrorKind::Secret, error).hinted("look at FLYWAY_URL"))?;
+    if let Some(user) = environment.get("FLYWAY_USER") {
+        target = target.with_user(user);
+    }
+    if let Some(password) = environment.get("FLYWAY_PASSWORD") {
+        target = target.with_password(SecretString::from(password));
+    }
+    let locations = environment.get("FLYWAY_LOCATIONS").unwrap_or_else(|| "filesystem:sql".to_owned());
+    let locations = locations
+        .split(',')
+        .map(|location| PathBuf::from(location.trim().trim_start_matches("filesystem:")))
+        .collect();
+    let name = target.database_name().to_owned();
+    let mut database = DatabaseSettings::new(name, target, locations);
+    for (name, value) in environment.all() {
+        if let Some(placeholder) = name.strip_prefix("FLYWAY_PLACEHOLDERS_") {
+            database.placeholders.insert(placeholder.to_ascii_lowercase(), value);
+        }
+    }
+    Ok(Some(database))
+}
+
+/// The default of `ignoreMigrationPatterns`.
+pub fn default_ignore_patterns() -> Vec<IgnorePattern> {
+    vec![IgnorePattern { kind: PatternType::Any, state: PatternState::Future }]
+}
