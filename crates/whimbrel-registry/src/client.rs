@@ -1,7 +1,7 @@
 //! One registry: its requests.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -290,7 +290,7 @@ impl Registry {
         request: &(dyn Fn() -> RequestBuilder + Sync),
     ) -> Result<Response, RegistryErrorKind> {
         let scope = access.scope(repository);
-        let known = self.authorizations.lock().unwrap_or_else(PoisonError::into_inner).get(&scope).cloned();
+        let known = self.remembered().get(&scope).cloned();
         let answer = self.send_with(known.as_ref(), size, request).await?;
         if answer.status() != StatusCode::UNAUTHORIZED {
             return expect_success(answer).await;
@@ -304,10 +304,12 @@ impl Registry {
             let body = limited(answer, WORDS_LIMIT).await.unwrap_or_default();
             return Err(RegistryErrorKind::Unauthorized { message: words(&body).1 });
         }
-        let mut known = self.authorizations.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(scope, authorization);
-        drop(known);
+        self.remembered().insert(scope, authorization);
         expect_success(answer).await
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, HashMap<String, Authorization>> {
+        self.authorizations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn send_with(

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 /// A request to a registry did not succeed.
 #[derive(Debug, thiserror::Error)]
-#[error("{operation} at {registry}: {kind}")]
+#[error("{operation} at {registry} failed")]
 pub struct RegistryError {
     /// The registry's name.
     pub registry: String,
