@@ -22,6 +22,9 @@ const IMMEDIATE_STOP_DEADLINE: Duration = Duration::from_secs(10);
 /// The longest path that fits into a socket's address everywhere, less the socket's own name.
 const LONGEST_SOCKET_FOLDER: usize = 80;
 
+/// Our settings in the data folder, beside the server's own.
+const CONFIGURATION: &str = "whimbrel.conf";
+
 /// What is going on, for a status line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -339,7 +342,7 @@ impl Cluster {
     fn finish_data(&self, unfinished: &Path, password: &SecretString) -> std::io::Result<()> {
         let configuration = unfinished.join("postgresql.conf");
         let mut text = fs_err::read_to_string(&configuration)?;
-        text.push_str("\ninclude_if_exists = 'whimbrel.conf'\n");
+        text.push_str(&format!("\ninclude_if_exists = '{CONFIGURATION}'\n"));
         fs_err::write(&configuration, text)?;
         // The password first: data without one would be thrown away, a password without data is replaced.
         secret::store(&self.home.superuser_password(), password)?;
@@ -353,7 +356,7 @@ impl Cluster {
         say: Say<'_>,
     ) -> Result<Postmaster, PostgresError> {
         let deadline = Instant::now() + START_DEADLINE;
-        let mut wanted = UpState::load(&self.state).map(|state| state.port);
+        let mut wanted = configured_port(&self.home.data());
         let mut waiting = false;
         loop {
             let last_chance = Instant::now() >= deadline;
@@ -437,7 +440,7 @@ impl Cluster {
     fn write_configuration(&self, port: u16) -> std::io::Result<()> {
         let run = self.home.run();
         let sockets = if run.as_os_str().len() <= LONGEST_SOCKET_FOLDER { &*run } else { Path::new("") };
-        let path = self.home.data().join("whimbrel.conf");
+        let path = self.home.data().join(CONFIGURATION);
         fs_err::write(&path, render_configuration(port, sockets))?;
         self.home.give_to_server(&path)
     }
@@ -530,6 +533,12 @@ fn choose_port(wanted: Option<u16>) -> std::io::Result<u16> {
         return Ok(port);
     }
     Ok(free(0)?.local_addr()?.port())
+}
+
+/// The port of the last start.
+fn configured_port(data: &Path) -> Option<u16> {
+    let text = fs_err::read_to_string(data.join(CONFIGURATION)).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("port = ")?.parse().ok())
 }
 
 /// The major version that a data folder belongs to.

@@ -1,1 +1,58 @@
 //! The front door: every tool as a subcommand, and the verbs that join them.
+//!
+//! The tools are libraries, so a subcommand is the tool itself and not a copy of it. Started under the name of the
+//! runner or of Flyway the program is that: it may be the program in the image.
+
+mod cli;
+mod config;
+mod invocation;
+mod render;
+mod role;
+mod up;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use whimbrel_cli::env::ProcessEnvironment;
+use whimbrel_cli::error::CommandError;
+use whimbrel_cli::exit;
+use whimbrel_cli::main_with;
+use whimbrel_cli::printer::Printer;
+use whimbrel_watch::Caller;
+
+pub use cli::{Cli, Command};
+use role::Role;
+
+/// Runs the program with these arguments, the first of which is its own name.
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    match Role::of(arguments.first()) {
+        Role::FrontDoor => {
+            let cli = Cli::parse_from(&arguments);
+            let global = cli.global.clone();
+            main_with(&global, |printer| run(cli, printer))
+        }
+        Role::Runner => {
+            let cli = whimbrel_migrate::cli::Cli::parse_from(&arguments);
+            main_with(&cli.global, async |printer| {
+                whimbrel_migrate::run::run(printer, &cli.global, &cli.migrate).await
+            })
+        }
+    }
+}
+
+async fn run(cli: Cli, printer: Printer) -> Result<exit::ExitCode, CommandError> {
+    match cli.command {
+        Command::Up(args) => up::up(&cli.global, args, &printer).await,
+        Command::Dev(args) => up::dev(&cli.global, args, &printer).await,
+        Command::Down(args) => up::down(&cli.global, args, &printer).await,
+        Command::Watch(args) => {
+            let caller = Caller::this_process(true)?;
+            whimbrel_watch::run(&args, &cli.global, &ProcessEnvironment, &caller, &printer).await
+        }
+        Command::Secrets(command) => whimbrel_secrets::run(&command, &cli.global, &printer).await,
+        Command::Migrate(args) => whimbrel_migrate::run::run(printer, &cli.global, &args).await,
+        Command::Tail(args) => whimbrel_tail::run::run(&args, &cli.global, printer).await,
+        Command::Config => config::show(&cli.global, &printer),
+    }
+}

@@ -1,3 +1,5 @@
 //! The front door: every tool as a subcommand, and the verbs that join them.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    whimbrel::main(std::env::args_os().collect())
+}
