@@ -14,7 +14,7 @@ use whimbrel_image::{
 
 use crate::auth::{Authorization, Challenge, fetch_token};
 use crate::error::words;
-use crate::retry::{Failure, retry};
+use crate::retry::{Failure, Patience, retry};
 use crate::transport::http_client;
 use crate::{Credentials, RegistryError, RegistryErrorKind, Transport, TransportSettings};
 
@@ -81,8 +81,7 @@ impl Registry {
                 _ => expect_success(answer).await.map(drop),
             }
         };
-        let result =
-            retry(deadline, self.settings.first_pause, |failure| self.log("ping", &failure), ask).await;
+        let result = retry(self.patience(deadline), |failure| self.log("ping", &failure), ask).await;
         result.map_err(|kind| self.error("asking", kind))
     }
 
@@ -108,7 +107,7 @@ impl Registry {
             }
         };
         let on_failure = |failure: Failure<'_>| self.log(&operation, &failure);
-        let result = retry(deadline, self.settings.first_pause, on_failure, ask).await;
+        let result = retry(self.patience(deadline), on_failure, ask).await;
         result.map_err(|kind| self.error(&operation, kind))
     }
 
@@ -122,7 +121,7 @@ impl Registry {
         let operation = format!("reading {repository}:{reference}");
         let on_failure = |failure: Failure<'_>| self.log(&operation, &failure);
         let read = || self.manifest_once(repository, reference);
-        let result = retry(deadline, self.settings.first_pause, on_failure, read).await;
+        let result = retry(self.patience(deadline), on_failure, read).await;
         result.map_err(|kind| self.error(&operation, kind))
     }
 
@@ -162,7 +161,7 @@ impl Registry {
             Ok(bytes)
         };
         let on_failure = |failure: Failure<'_>| self.log(&operation, &failure);
-        let result = retry(deadline, self.settings.first_pause, on_failure, read).await;
+        let result = retry(self.patience(deadline), on_failure, read).await;
         result.map_err(|kind| self.error(&operation, kind))
     }
 
@@ -353,8 +352,9 @@ impl Registry {
             .map_err(|_| RegistryErrorKind::Protocol(format!("{} is not a path", parts.join("/"))))
     }
 
-    pub(crate) fn first_pause(&self) -> Duration {
-        self.settings.first_pause
+    pub(crate) fn patience(&self, deadline: Instant) -> Patience {
+        let TransportSettings { first_pause, unreachable, .. } = self.settings;
+        Patience { deadline, first_pause, unreachable }
     }
 
     pub(crate) fn error(&self, operation: &str, kind: RegistryErrorKind) -> RegistryError {

@@ -111,6 +111,11 @@ impl RegistryErrorKind {
         }
     }
 
+    /// Whether no connection could be made at all.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Connection(error) if error.is_connect())
+    }
+
     /// Whether the registry names this error code.
     pub(crate) fn has_code(&self, code: &str) -> bool {
         matches!(self, Self::Status { codes, .. } if codes.iter().any(|found| found == code))

@@ -201,7 +201,7 @@ impl Push<'_> {
                 reason: failure.error.to_string(),
             });
         };
-        retry(self.deadline, self.registry.first_pause(), on_failure, step)
+        retry(self.registry.patience(self.deadline), on_failure, step)
             .await
             .map_err(|kind| self.registry.error(operation, kind))
     }

@@ -1,4 +1,6 @@
 //! Doing a step again while that can help and the deadline has not passed.
+//!
+//! A registry that cannot be connected to at all is given up earlier: it is down or misspelt, and a person waits.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -16,10 +18,18 @@ pub(crate) struct Failure<'a> {
     pub(crate) error: &'a RegistryErrorKind,
 }
 
-/// Runs `step` until it succeeds, fails for good, or the deadline passes.
+/// How long to go on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    pub(crate) deadline: Instant,
+    pub(crate) first_pause: Duration,
+    /// With a registry to which no connection can be made.
+    pub(crate) unreachable: Duration,
+}
+
+/// Runs `step` until it succeeds, fails for good, or patience ends.
 pub(crate) async fn retry<T, F, Fut>(
-    deadline: Instant,
-    first_pause: Duration,
+    patience: Patience,
     mut on_failure: impl FnMut(Failure<'_>),
     mut step: F,
 ) -> Result<T, RegistryErrorKind>
@@ -27,7 +37,9 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, RegistryErrorKind>>,
 {
-    let mut pause = first_pause;
+    let deadline = patience.deadline;
+    let mut pause = patience.first_pause;
+    let mut unreachable_since = None;
     let mut last = None;
     for attempt in 1.. {
         let limited = tokio::time::timeout_at(deadline.into(), step());
@@ -36,6 +48,13 @@ where
             Ok(Err(error)) => error,
             Err(_elapsed) => break,
         };
+        if error.is_unreachable() {
+            if unreachable_since.get_or_insert_with(Instant::now).elapsed() >= patience.unreachable {
+                return Err(error);
+            }
+        } else {
+            unreachable_since = None;
+        }
         let wait = match error.retry() {
             Retry::No => return Err(error),
             Retry::Later => pause,

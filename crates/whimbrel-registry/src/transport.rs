@@ -40,6 +40,8 @@ pub struct TransportSettings {
     pub connect_timeout: Duration,
     /// How long an answer may take, beside the time for the bytes of the request.
     pub answer_timeout: Duration,
+    /// How long a registry that takes no connection is tried.
+    pub unreachable: Duration,
     /// The first pause after a failure; each following one is twice as long.
     pub first_pause: Duration,
 }
@@ -50,6 +52,7 @@ impl Default for TransportSettings {
             plain: Vec::new(),
             connect_timeout: Duration::from_secs(5),
             answer_timeout: Duration::from_secs(30),
+            unreachable: Duration::from_secs(5),
             first_pause: Duration::from_millis(200),
         }
     }

@@ -164,6 +164,20 @@ async fn silent_registry_is_not_waited_for_longer_than_the_deadline() {
 }
 
 #[tokio::test]
+async fn registry_that_takes_no_connection_is_given_up_before_the_deadline() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let name: whimbrel_image::RegistryName = listener.local_addr().unwrap().to_string().parse().unwrap();
+    drop(listener);
+    let unreachable = Duration::from_millis(200);
+    let settings = TransportSettings { unreachable, ..TransportSettings::default() };
+    let registry = Registry::new(name, settings, None).unwrap();
+    let start = Instant::now();
+    let error = registry.ping(Instant::now() + Duration::from_secs(60)).await.unwrap_err();
+    assert!(matches!(error.kind, RegistryErrorKind::Connection(_)), "{error:?}");
+    assert!(start.elapsed() >= unreachable && start.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
 async fn content_with_another_digest_is_not_taken() {
     let fake = Fake::start().await;
     let good = image("select 1;");

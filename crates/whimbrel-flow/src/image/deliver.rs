@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use whimbrel_docker::{DockerError, Engine};
 use whimbrel_files::layout::{LayoutError, has_image, remove_old_blobs, write_layout};
-use whimbrel_image::{Image, ImageLayer, LayoutFile, Reference, RegistryName, oci_layout};
+use whimbrel_image::{Blob, Image, ImageLayer, LayoutFile, Reference, RegistryName, oci_layout};
 use whimbrel_registry::{
     Credentials, CredentialsError, PushEvent, Registry, RegistryError, TransportSettings,
 };
@@ -141,7 +141,7 @@ impl Delivery {
             return Ok(Delivered { unchanged: true, reused: files.len(), ..Delivered::default() });
         }
         let report = write_layout(folder, &files)?;
-        let own = [image.config(), image.manifest(), image.index()].map(|blob| blob.digest());
+        let own = [image.config(), image.manifest(), image.index()].map(Blob::digest);
         let used: BTreeSet<_> = image.layers().map(ImageLayer::digest).chain(own).collect();
         remove_old_blobs(folder, &used, KEEP_BLOBS)?;
         Ok(Delivered {

@@ -57,7 +57,7 @@ impl FromStr for Destination {
     fn from_str(text: &str) -> Result<Self, DestinationError> {
         if let Some(reference) = text.strip_prefix("registry://") {
             // A host is wanted here: a short name would go to a public registry.
-            if !reference.split_once('/').is_some_and(|(host, _)| !host.is_empty()) {
+            if reference.split_once('/').is_none_or(|(host, _)| host.is_empty()) {
                 return Err(DestinationError::Form(text.to_owned()));
             }
             return explicit(reference)
