@@ -37,6 +37,8 @@ pub struct FollowOptions {
     pub after: Option<String>,
     /// How long all of it may take.
     pub timeout: Duration,
+    /// How long a Job that was deleted may take to come back under another UID.
+    pub remake_grace: Duration,
     /// Told by the caller: no Job will be made any more. Following ends then if there is none to follow.
     pub no_more_jobs: CancellationToken,
 }
@@ -49,6 +51,7 @@ impl FollowOptions {
             target,
             after: None,
             timeout: Duration::from_secs(600),
+            remake_grace: Duration::from_secs(10),
             no_more_jobs: CancellationToken::new(),
         }
     }
@@ -93,6 +96,7 @@ pub async fn follow(
 ) -> Result<FollowEnd, ClusterError> {
     let mut settings = Settings::new(options.target.clone());
     settings.after = options.after.clone();
+    settings.remake_grace = SignedDuration::try_from(options.remake_grace).unwrap_or(SignedDuration::MAX);
     let (sender, receiver) = mpsc::channel(QUEUE);
     let mut following = Following::new(cluster, &options, State::new(settings), sender);
     let end = following.run(&options, cancel, receiver, &mut tell).await;
