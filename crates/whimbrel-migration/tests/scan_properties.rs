@@ -7,10 +7,13 @@ use whimbrel_migration::{
     scan::{Piece, Scanner},
 };
 
+/// Text, start, end, place of the first token, place of the text, effect.
+type Found = (String, u64, u64, (u64, u64), (u64, u64), String);
+
 /// Everything that came out, with COPY data joined, and the error at the end.
 #[derive(Debug, PartialEq, Eq, Default)]
 struct Scanned {
-    statements: Vec<(String, u64, u64, (u64, u64), (u64, u64), String)>,
+    statements: Vec<Found>,
     data: Vec<Vec<u8>>,
     error: Option<String>,
 }

@@ -125,8 +125,7 @@ fn answer(case: &Case, project: &Project, rows: Option<Vec<HistoryRow>>) -> Resu
         }
         "validate" => {
             let overview = Overview::build(scripts, &history, settings)?;
-            let codes =
-                validate(&overview, Purpose::Validate).iter().map(|finding| triple(finding)).collect();
+            let codes = validate(&overview, Purpose::Validate).iter().map(triple).collect();
             Ok(Answer { codes: Some(codes), rows, ..Answer::default() })
         }
         "repair" => {

@@ -1,0 +1,94 @@
+//! How fast scripts are cut, checksums computed and sets planned: `cargo bench -p whimbrel-migration`.
+#![expect(clippy::print_stdout, reason = "a benchmark tells its results")]
+
+use std::{convert::Infallible, hint::black_box, time::Instant};
+
+use whimbrel_migration::{
+    checksum,
+    dialect::Dialect,
+    history::{History, HistoryRow, NewRow},
+    name::NamingRules,
+    plan,
+    scan::{self, ScanFacts},
+    script::ResolvedScript,
+    settings::Settings,
+};
+
+const SIZE: usize = 64 << 20;
+const ROUNDS: usize = 5;
+
+/// The best of some rounds, in seconds.
+fn best(mut work: impl FnMut()) -> f64 {
+    (0..ROUNDS)
+        .map(|_| {
+            let start = Instant::now();
+            work();
+            start.elapsed().as_secs_f64()
+        })
+        .fold(f64::INFINITY, f64::min)
+}
+
+fn script(part: &str) -> Vec<u8> {
+    part.repeat(SIZE / part.len()).into_bytes()
+}
+
+fn main() {
+    let inserts = "INSERT INTO bird (id, name, seen) VALUES (4711, 'Numenius phaeopus', now());\n";
+    let tables = "-- A table.\nCREATE TABLE IF NOT EXISTS app.bird_4711 (\n    id bigint PRIMARY KEY,\n    \
+                  name text NOT NULL DEFAULT 'x',\n    seen timestamptz NOT NULL DEFAULT now()\n);\n";
+    let functions = "CREATE FUNCTION f(a int) RETURNS int LANGUAGE plpgsql AS $body$\nBEGIN\n  -- one; two\n  \
+                     RETURN a + 1;\nEND;\n$body$;\n";
+    let mut copy = b"COPY bird FROM stdin;\n".to_vec();
+    copy.extend(script("4711\tNumenius phaeopus\t2026-01-01 00:00:00+00\n"));
+    copy.extend_from_slice(b"\\.\n");
+    for (name, bytes) in [
+        ("inserts", script(inserts)),
+        ("tables", script(tables)),
+        ("functions", script(functions)),
+        ("copy data", copy),
+    ] {
+        let megabytes = bytes.len() as f64 / 1e6;
+        let seconds = best(|| drop(black_box(scan::facts(Dialect::PostgreSql, &bytes))));
+        println!("scan {name:10} {:8.0} MB/s", megabytes / seconds);
+        let seconds = best(|| drop(black_box(checksum::of_bytes(&bytes))));
+        println!("sum  {name:10} {:8.0} MB/s", megabytes / seconds);
+    }
+    plan_many(10_000);
+}
+
+fn plan_many(count: i32) {
+    let rules = NamingRules::default();
+    let scripts: Vec<ResolvedScript> = (1..=count)
+        .map(|number| {
+            let name = format!("V{number}__add_birds_and_more_{number}.sql");
+            ResolvedScript::new(rules.parse(&name).expect("a good name"), name.as_str(), number)
+        })
+        .collect();
+    let rows: Vec<HistoryRow> = scripts
+        .iter()
+        .zip(1..)
+        .take(scripts.len() / 2)
+        .map(|(script, rank)| {
+            let row = NewRow::of_script(script, rank, 1, true);
+            HistoryRow {
+                installed_rank: rank,
+                version: row.version,
+                description: row.description,
+                row_type: row.row_type,
+                script: row.script,
+                checksum: row.checksum,
+                installed_by: "me".into(),
+                installed_on: "2026-01-01 00:00:00".into(),
+                execution_time: 1,
+                success: true,
+            }
+        })
+        .collect();
+    let settings = Settings::default();
+    let seconds = best(|| {
+        let history = History::read(rows.clone()).expect("good rows");
+        let facts = |_: &ResolvedScript| Ok::<_, Infallible>(ScanFacts::default());
+        drop(black_box(plan::plan_migrate(&scripts, &history, &settings, facts)));
+    });
+    println!("plan {count} scripts, half of them applied: {:.1} ms", seconds * 1e3);
+}

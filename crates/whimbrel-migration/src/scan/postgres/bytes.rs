@@ -1,0 +1,61 @@
+//! Single bytes: what they begin, and which line they are in.
+
+/// What a byte begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    Blank,
+    Word,
+    Digit,
+    /// 0xC2: a no-break space or part of a word.
+    MaybeBlank,
+    Other,
+}
+
+const CLASSES: [Class; 256] = classes();
+
+const fn classes() -> [Class; 256] {
+    let mut classes = [Class::Other; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0B | 0x0C => Class::Blank,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => Class::Word,
+            b'0'..=b'9' => Class::Digit,
+            0xC2 => Class::MaybeBlank,
+            0x80..=0xFF => Class::Word,
+            _ => Class::Other,
+        };
+        byte += 1;
+    }
+    classes
+}
+
+pub(super) fn class(byte: u8) -> Class {
+    CLASSES[byte as usize]
+}
+
+/// Where lines were counted up to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counted {
+    /// Index into the buffer.
+    pub(super) index: usize,
+    pub(super) line: u64,
+    /// Characters between the beginning of the line and the index.
+    pub(super) characters: u64,
+}
+
+impl Counted {
+    pub(super) fn advance(&mut self, buffer: &[u8], index: usize) {
+        let passed = &buffer[self.index.min(index)..index];
+        self.index = index;
+        let tail = match memchr::memrchr(b'\n', passed) {
+            None => passed,
+            Some(last) => {
+                self.line += memchr::memchr_iter(b'\n', passed).count() as u64;
+                self.characters = 0;
+                &passed[last + 1..]
+            }
+        };
+        self.characters += tail.iter().filter(|byte| (**byte & 0xC0) != 0x80).count() as u64;
+    }
+}
