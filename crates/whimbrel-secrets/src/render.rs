@@ -52,8 +52,11 @@ pub fn report(printer: &Printer, report: &Report) {
     for line in table(report) {
         printer.line(line);
     }
-    for finding in &report.findings {
-        finding_lines(finding).iter().for_each(|line| printer.line(line));
+    for (position, finding) in report.findings.iter().enumerate() {
+        // What to do about several secrets at once is told behind the last of them.
+        let follower = report.findings.get(position + 1);
+        let with_next = follower.is_none_or(|follower| follower.next != finding.next);
+        finding_lines(finding, with_next).iter().for_each(|line| printer.line(line));
     }
     let mut hints: Vec<&str> = Vec::new();
     for unknown in &report.unknown {
@@ -88,7 +91,7 @@ fn status_word(status: DatabaseStatus) -> &'static str {
     }
 }
 
-fn finding_lines(finding: &Finding) -> Vec<String> {
+fn finding_lines(finding: &Finding, with_next: bool) -> Vec<String> {
     let severity = match finding.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
@@ -99,7 +102,9 @@ fn finding_lines(finding: &Finding) -> Vec<String> {
     };
     let mut lines = vec![format!("{severity}: {place}{}: {}", finding.slug, finding.message)];
     lines.extend(finding.causes.iter().map(|cause| format!("  because: {}: {}", cause.slug, cause.message)));
-    lines.push(format!("  next: {}", finding.next));
+    if with_next {
+        lines.push(format!("  next: {}", finding.next));
+    }
     lines
 }
 

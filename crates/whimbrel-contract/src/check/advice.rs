@@ -30,12 +30,12 @@ pub(super) fn add_key(place: &Place, secret: &str, key: &str, similar: Option<&s
 pub(super) fn add_secret(place: &Place, secret: &str) -> String {
     match place {
         Place::Kubernetes { namespace, .. } => format!(
-            "create the secret `{secret}` in namespace `{namespace}`; with local values, in a local cluster: whimbrel-secrets generate --apply"
+            "create the secret where the databases are run; with local values, in a local cluster: whimbrel-secrets generate --apply --namespace {namespace}"
         ),
         Place::Folder { path } => {
             format!("make local values: whimbrel-secrets generate --to folder:{path}")
         }
-        Place::Dotenv { path } => format!("write the keys of the secret into {path}"),
+        Place::Dotenv { path } => format!("write the keys of the secret `{secret}` into {path}"),
         Place::Environment => "set the variables of the database".to_owned(),
     }
 }

@@ -58,7 +58,7 @@ fn differ(notes: &mut Notes<'_>, url_key: &str, role: KeyRole, key: &str) {
         KeyRole::Password => (Slug::UrlPasswordDiffers, "password"),
         KeyRole::Url | KeyRole::Jdbc => return,
     };
-    notes.value(slug, url_key, format!("the {noun} in `{url_key}` is another than in `{key}`"));
+    notes.value(slug, url_key, format!("the {noun} in `{url_key}` differs from the one in `{key}`"));
 }
 
 /// Equal; or, for hosts, the same service with and without its namespace, as CloudNativePG writes

@@ -115,6 +115,9 @@ fn note_missing(notes: &mut Notes<'_>, causes: &[Cause]) {
     let secret = notes.contract.secret();
     let message = match notes.place {
         Place::Environment => format!("no variable of database `{}` is set", notes.contract.database()),
+        Place::Kubernetes { namespace, .. } => {
+            format!("secret `{secret}` does not exist in namespace `{namespace}`")
+        }
         place => format!("secret `{secret}` does not exist in {place}"),
     };
     let causes: Vec<_> =
