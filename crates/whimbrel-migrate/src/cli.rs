@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
-use whimbrel_cli::args::GlobalArgs;
+use whimbrel_cli::args::{GlobalArgs, duration, pair};
 
 /// Apply SQL migrations to PostgreSQL, with Flyway's schema history
 #[derive(Clone, Debug, Parser)]
@@ -134,40 +134,4 @@ pub struct Options {
     /// Write the run record to this file as well
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-}
-
-/// `30`, `30s`, `500ms`, `2m`, `1h`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let seconds = match unit {
-        "" | "s" => 1.0,
-        "ms" => 0.001,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err("a duration is a number with ms, s, m or h".to_owned()),
-    };
-    let number: f64 = number.parse().map_err(|_| "a duration begins with a number".to_owned())?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or_else(|| "write it as NAME=VALUE".to_owned())?;
-    Ok((name.to_owned(), value.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_have_units() {
-        assert_eq!(duration("30"), Ok(Duration::from_secs(30)));
-        assert_eq!(duration("0"), Ok(Duration::ZERO));
-        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
-        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
-        assert!(duration("soon").is_err() && duration("1d").is_err() && duration("").is_err());
-    }
 }

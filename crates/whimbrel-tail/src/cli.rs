@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, ValueEnum};
-use whimbrel_cli::args::GlobalArgs;
+use whimbrel_cli::args::{GlobalArgs, duration};
 
 const CODES: &str = "Exit codes: 0 the Job is complete; 1 it failed, or is gone and nothing tells how it ended; 69 the \
 cluster is unreachable or would not say; 124 --timeout passed; 130, 143 interrupted, terminated.";
@@ -89,18 +89,6 @@ fn job_name(text: &str) -> Result<String, String> {
     Ok(name.to_owned())
 }
 
-/// `600`, `600s`, `10m`, `1h`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let (number, factor) = match text.strip_suffix(['s', 'm', 'h']) {
-        Some(number) if text.ends_with('m') => (number, 60),
-        Some(number) if text.ends_with('h') => (number, 3600),
-        Some(number) => (number, 1),
-        None => (text, 1),
-    };
-    let number: u64 = number.parse().map_err(|_| "give seconds, or a number with s, m or h".to_owned())?;
-    Ok(Duration::from_secs(number.saturating_mul(factor)))
-}
-
 #[cfg(test)]
 mod tests {
     use test_case::test_case;
@@ -114,19 +102,5 @@ mod tests {
     #[test_case("job/", Err("give job/NAME"))]
     fn a_job_is_named_as_for_kubectl(text: &str, name: Result<&str, &str>) {
         assert_eq!(job_name(text), name.map(str::to_owned).map_err(str::to_owned));
-    }
-
-    #[test_case("90", 90)]
-    #[test_case("90s", 90)]
-    #[test_case("10m", 600)]
-    #[test_case("1h", 3600)]
-    fn a_time_has_a_unit_or_is_in_seconds(text: &str, seconds: u64) {
-        assert_eq!(duration(text), Ok(Duration::from_secs(seconds)));
-    }
-
-    #[test]
-    fn a_time_is_a_number() {
-        assert!(duration("soon").is_err());
-        assert!(duration("").is_err());
     }
 }

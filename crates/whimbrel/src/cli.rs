@@ -4,13 +4,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use whimbrel_cli::args::GlobalArgs;
+use whimbrel_cli::args::{GlobalArgs, duration};
 use whimbrel_flow::secrets::SourceChoice;
 use whimbrel_migrate::cli::MigrateArgs;
 use whimbrel_postgres::BinarySource;
 use whimbrel_secrets::SecretsCommand;
 use whimbrel_tail::cli::TailArgs;
 use whimbrel_watch::WatchArgs;
+
+use crate::deploy::DeployArgs;
+use crate::doctor::DoctorArgs;
 
 const FIRST_STEPS: &str = "\
 First steps, in this order:
@@ -52,6 +55,10 @@ pub enum Command {
     Migrate(MigrateArgs),
     /// Follow a migration Job to its outcome
     Tail(TailArgs),
+    /// Verify the secrets, release the chart by digest, follow the Job to its outcome
+    Deploy(DeployArgs),
+    /// Look at what is here, and whether the registry's two names are one registry
+    Doctor(DoctorArgs),
     /// Show every setting, its value and where it comes from
     Config,
 }
@@ -113,20 +120,6 @@ fn binary_source(text: &str) -> Result<BinarySource, String> {
     }
 }
 
-/// `30`, `30s`, `5m`, `1h`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let seconds = match unit {
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        _ => return Err("a duration is a number with s, m or h".to_owned()),
-    };
-    let number: u64 = number.parse().map_err(|_| "a duration begins with a number".to_owned())?;
-    Ok(Duration::from_secs(number.saturating_mul(seconds)))
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -136,13 +129,6 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn durations_have_units() {
-        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
-        assert!(duration("soon").is_err() && duration("1d").is_err());
     }
 
     #[test]

@@ -10,8 +10,9 @@ use whimbrel_cli::env::Environment;
 use whimbrel_cli::error::CommandError;
 use whimbrel_cli::exit::ExitCode;
 use whimbrel_cli::printer::Printer;
-use whimbrel_cli::project::Project;
 use whimbrel_flow::doctor::{Check, DoctorOptions, State, doctor};
+
+use crate::up::find_project;
 
 /// Options of `doctor`.
 #[derive(Args, Clone, Debug, Default)]
@@ -41,19 +42,20 @@ struct Line<'a> {
 ///
 /// # Errors
 /// When there is no valid project file.
-pub async fn run(
+pub(crate) async fn run(
     args: &DoctorArgs,
     global: &GlobalArgs,
     environment: &impl Environment,
     printer: &Printer,
 ) -> Result<ExitCode, CommandError> {
-    let here = std::env::current_dir().map_err(CommandError::usage)?;
-    let project = Project::find(global.config.as_deref(), &here)?;
+    let project = find_project(global)?;
     let path = environment.get("PATH").unwrap_or_default();
     let options = DoctorOptions {
         kubeconfig: args.kubeconfig.clone(),
         context: args.context.clone(),
-        docker_host: environment.get("DOCKER_HOST").unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned()),
+        docker_host: environment
+            .get("DOCKER_HOST")
+            .unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned()),
         path: std::env::split_paths(&path).collect(),
         pull_timeout: Duration::from_secs(args.pull_timeout),
         nonce: nonce(),

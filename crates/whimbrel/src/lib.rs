@@ -5,6 +5,8 @@
 
 mod cli;
 mod config;
+mod deploy;
+mod doctor;
 mod invocation;
 mod render;
 mod role;
@@ -53,6 +55,8 @@ async fn run(cli: Cli, printer: Printer) -> Result<exit::ExitCode, CommandError>
         Command::Secrets(command) => whimbrel_secrets::run(&command, &cli.global, &printer).await,
         Command::Migrate(args) => whimbrel_migrate::run::run(printer, &cli.global, &args).await,
         Command::Tail(args) => whimbrel_tail::run::run(&args, &cli.global, printer).await,
+        Command::Deploy(args) => deploy::run(&args, &cli.global, &ProcessEnvironment, &printer).await,
+        Command::Doctor(args) => doctor::run(&args, &cli.global, &ProcessEnvironment, &printer).await,
         Command::Config => config::show(&cli.global, &printer),
     }
 }

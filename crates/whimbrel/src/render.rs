@@ -1,6 +1,6 @@
 //! What `up`, `dev` and `down` show: lines while they work, a table at the end.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use whimbrel_cli::printer::Printer;
@@ -14,11 +14,12 @@ use crate::invocation::{invocation, quote};
 pub(crate) struct Renderer<'a> {
     printer: &'a Printer,
     project: &'a Project,
+    here: Option<PathBuf>,
 }
 
 impl<'a> Renderer<'a> {
     pub(crate) fn new(printer: &'a Printer, project: &'a Project) -> Self {
-        Self { printer, project }
+        Self { printer, project, here: std::env::current_dir().ok() }
     }
 
     pub(crate) fn event(&self, event: &UpEvent) {
@@ -29,32 +30,53 @@ impl<'a> Renderer<'a> {
         match event {
             UpEvent::Job(JobLine::Event(line)) => self.log_line(line),
             UpEvent::Job(JobLine::Text(text)) => self.printer.status(text),
-            event => self.printer.status(event.to_string()),
-        }
-    }
-
-    /// A line of the runner's log, with the file that a person would open.
-    fn log_line(&self, line: &Value) {
-        let text = |key: &str| line.get(key).and_then(Value::as_str).unwrap_or_default();
-        let Some(lines) = render_log_line(line) else { return };
-        let mut lines = lines.lines();
-        let source = self.source_of(text("database"), text("script"));
-        let first = lines.next().unwrap_or_default();
-        match (source, text("event")) {
-            (Some(source), "script-failed") => {
-                self.printer.status(format!("  {first}"));
-                self.printer.status(format!("    in {}", source.display()));
+            event => {
+                let text = event.to_string();
+                self.printer.status(match &self.here {
+                    Some(here) => text.replace(&format!("{}/", here.display()), ""),
+                    None => text,
+                });
             }
-            _ => self.printer.status(format!("  {first}")),
         }
-        lines.for_each(|line| self.printer.status(format!("    {line}")));
     }
 
-    /// Where a script lies in the project.
-    fn source_of(&self, database: &str, script: &str) -> Option<PathBuf> {
+    /// A line of the runner's log, with the paths that a person would open.
+    fn log_line(&self, line: &Value) {
+        let Some(text) = render_log_line(line) else { return };
+        let text = self.with_source_paths(&text);
+        let mut lines = text.lines();
+        self.printer.status(format!("  {}", lines.next().unwrap_or_default()));
+        lines.for_each(|line| self.printer.status(format!("  {line}")));
+    }
+
+    /// The text with the scripts' own places instead of those in the unpacked image.
+    fn with_source_paths(&self, text: &str) -> String {
+        let words = text.split_inclusive(char::is_whitespace);
+        words
+            .map(|word| match self.source_of(word) {
+                Some(source) => source,
+                None => word.to_owned(),
+            })
+            .collect()
+    }
+
+    /// `…/content/<digest>/sql/<database>/<script>:4:8` as the project has it.
+    fn source_of(&self, word: &str) -> Option<String> {
+        let content = self.project.state_path("content").display().to_string();
+        let below = word.strip_prefix(&*content)?.strip_prefix('/')?;
+        let (database, script) = below.split_once("/sql/")?.1.split_once('/')?;
+        let end = script.find([':', '\n', ' ']).unwrap_or(script.len());
+        let (script, rest) = script.split_at(end);
         let entry = self.project.file.databases.get(database)?;
         let mut places = self.project.locations(entry).into_iter().map(|location| location.join(script));
-        places.find(|path| !script.is_empty() && path.is_file())
+        let place = places.find(|path| path.is_file())?;
+        Some(format!("{}{rest}", self.relative(&place).display()))
+    }
+
+    /// The path as it is typed here.
+    fn relative(&self, path: &Path) -> PathBuf {
+        let below = self.here.as_deref().and_then(|here| path.strip_prefix(here).ok());
+        below.unwrap_or(path).to_owned()
     }
 
     pub(crate) fn end(&self, end: &UpEnd) {
@@ -152,7 +174,12 @@ fn render_log_line(line: &Value) -> Option<String> {
     if quiet.contains(&text("event")) && text("level") == "info" {
         return None;
     }
-    let message = text("message");
+    let message = match text("event") {
+        // What the end of its database tells in full.
+        "script-failed" | "run-finished" => return None,
+        "database-finished" if !text("error").is_empty() => text("error"),
+        _ => text("message"),
+    };
     let database = text("database");
     Some(match database {
         "" => message.to_owned(),
@@ -160,7 +187,7 @@ fn render_log_line(line: &Value) -> Option<String> {
     })
 }
 
-fn render_table(rows: &[DatabaseRow]) -> Vec<String> {
+pub(crate) fn render_table(rows: &[DatabaseRow]) -> Vec<String> {
     let header = ["DATABASE", "BEFORE", "AFTER", "SCRIPTS", "TIME", "OUTCOME"].map(str::to_owned);
     let version = |version: &Option<String>| version.clone().unwrap_or_else(|| "-".to_owned());
     let cells = rows.iter().map(|row| {
@@ -233,7 +260,8 @@ mod tests {
     fn only_what_people_want_of_the_log_is_shown() {
         let line = json!({"level": "info", "event": "script-started", "database": "a", "message": "x"});
         assert_eq!(render_log_line(&line), None);
-        let line = json!({"level": "error", "event": "script-failed", "database": "a", "message": "V1: no"});
+        let line =
+            json!({"level": "error", "event": "database-finished", "database": "a", "error": "V1: no"});
         assert_eq!(render_log_line(&line).unwrap(), "a: V1: no");
     }
 

@@ -70,6 +70,20 @@ pub struct DatabaseRow {
     pub error: Option<String>,
 }
 
+impl From<&DatabaseRecord> for DatabaseRow {
+    fn from(record: &DatabaseRecord) -> Self {
+        Self {
+            database: record.database.clone(),
+            before: record.before.clone(),
+            after: record.after.clone(),
+            outcome: record.outcome,
+            scripts: record.scripts.len(),
+            millis: record.scripts.iter().map(|script| script.millis).sum(),
+            error: record.error.clone(),
+        }
+    }
+}
+
 /// How to look at a database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Look {
@@ -292,7 +306,7 @@ impl LocalFlow {
     }
 
     /// Takes back what the files no longer stand behind. Answers which databases have something to do, and the
-    /// versions of those that were taken back.
+    /// versions that they had.
     async fn make_ready(
         &self,
         sql: &whimbrel_image::SqlSet,
@@ -316,6 +330,7 @@ impl LocalFlow {
                 Mode::Watching => ChangedRepeatables::Replayed,
             };
             let name = database.database.clone();
+            versions.insert(name.clone(), highest_version(&rows));
             match plan_take_back(&applied, &scripts, &snapshots, repeatables) {
                 TakeBackPlan::GoOn { pending: 0 } if mode == Mode::Watching => continue,
                 TakeBackPlan::GoOn { pending: 0 } => {}
@@ -332,7 +347,6 @@ impl LocalFlow {
                 }
                 TakeBackPlan::TakeBack { cause, base, kept } => {
                     let closed = admin.take_back(database, &base).await?;
-                    versions.insert(name.clone(), highest_version(&rows));
                     report(UpEvent::TakenBack { database: name.clone(), cause, kept, closed });
                 }
             }
@@ -470,14 +484,9 @@ fn choose_databases(project: &Project, asked: &[String]) -> Result<Vec<String>, 
 
 fn rows(record: Option<&RunRecord>, versions: &BTreeMap<String, Option<String>>) -> Vec<DatabaseRow> {
     let row = |record: &DatabaseRecord| DatabaseRow {
-        database: record.database.clone(),
         // Of a database that was taken back, the run saw only what was left of it.
         before: versions.get(&record.database).unwrap_or(&record.before).clone(),
-        after: record.after.clone(),
-        outcome: record.outcome,
-        scripts: record.scripts.len(),
-        millis: record.scripts.iter().map(|script| script.millis).sum(),
-        error: record.error.clone(),
+        ..DatabaseRow::from(record)
     };
     record.map(|record| record.databases.iter().map(row).collect()).unwrap_or_default()
 }
