@@ -137,5 +137,5 @@ fn the_program_answers_to_both_names_in_a_locked_down_container() {
     let locked = ["run", "--rm", "--read-only", "--cap-drop", "ALL", "--network", "none"];
     let run = |more: &[&str]| docker(&[&locked[..], more].concat(), Path::new("/"));
     assert!(run(&[&dev, "--version"]).says("whimbrel-migrate"));
-    assert!(run(&["--entrypoint", "/flyway/flyway", &dev, "-v"]).stdout.to_lowercase().contains("flyway"));
+    assert!(run(&["--entrypoint", "/flyway/flyway", &dev, "--help"]).says("Usage: flyway"));
 }
