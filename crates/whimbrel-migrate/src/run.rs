@@ -241,7 +241,9 @@ fn say_finished(reporter: &Reporter, turn: &Turn) {
 /// The whole chain of causes, without what looks like a secret.
 fn error_text(failure: &Failure) -> String {
     let mut text = failure.to_string();
-    let mut cause = std::error::Error::source(failure);
+    // A script's failure tells what the server said in lines of its own.
+    let told = matches!(failure, Failure::Script(_));
+    let mut cause = std::error::Error::source(failure).filter(|_| !told);
     while let Some(error) = cause {
         let message = error.to_string();
         if !text.contains(&message) {
