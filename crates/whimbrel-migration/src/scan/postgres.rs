@@ -19,7 +19,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 const BEGINNING: Place = Place { offset: 0, line: 1, column: 1 };
 
 /// What the byte at hand belongs to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     /// The very beginning, where a byte order mark may stand.
     Beginning,
@@ -36,8 +36,8 @@ enum Mode {
         escapes: bool,
     },
     QuotedIdentifier,
-    /// A dollar quote and its delimiter, both dollars included.
-    DollarQuote(Vec<u8>),
+    /// A dollar quote; the lexer holds its delimiter.
+    DollarQuote,
     /// A psql command that is passed over.
     PassedCommand,
     /// Between `COPY … FROM STDIN;` and the end of its line; whether a comment began.
@@ -81,6 +81,8 @@ pub(super) struct Lexer {
     /// The beginning of a character whose end is in the next piece.
     held: Vec<u8>,
     counted: Counted,
+    /// Of the dollar quote under way, both dollars included.
+    delimiter: Vec<u8>,
     conforming_strings: bool,
 
     text_start: Option<usize>,
@@ -108,6 +110,7 @@ impl Lexer {
             poison: None,
             held: Vec::new(),
             counted: Counted { index: 0, line: 1, characters: 0 },
+            delimiter: Vec::new(),
             conforming_strings: true,
             text_start: None,
             text_place: BEGINNING,
@@ -241,7 +244,7 @@ impl Lexer {
         match self.mode {
             Mode::String { .. } => return unterminated("string"),
             Mode::QuotedIdentifier => return unterminated("quoted identifier"),
-            Mode::DollarQuote(_) => return unterminated("dollar quote"),
+            Mode::DollarQuote => return unterminated("dollar quote"),
             Mode::BlockComment(_) => return unterminated("comment"),
             Mode::CopyLine { .. } | Mode::CopyData { .. } => {
                 return Err(ScanError { kind: ScanErrorKind::CopyWithoutEnd, place: self.copy_place });
@@ -276,7 +279,7 @@ impl Lexer {
             Mode::BlockComment(depth) => Ok(self.block_comment(depth)),
             Mode::String { escapes } => Ok(self.quoted(b'\'', escapes)),
             Mode::QuotedIdentifier => Ok(self.quoted(b'"', false)),
-            Mode::DollarQuote(_) => Ok(self.dollar_quote()),
+            Mode::DollarQuote => Ok(self.dollar_quote()),
             Mode::CopyLine { comment } => self.copy_line(comment),
             Mode::CopyData { line_begins } => Ok(self.copy_data(line_begins)),
         }

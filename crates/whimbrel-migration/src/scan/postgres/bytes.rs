@@ -34,6 +34,23 @@ pub(super) fn class(byte: u8) -> Class {
     CLASSES[byte as usize]
 }
 
+const WORD_BYTES: [bool; 256] = word_bytes();
+
+const fn word_bytes() -> [bool; 256] {
+    let mut bytes = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        bytes[byte] = matches!(CLASSES[byte], Class::Word | Class::Digit) || byte as u8 == b'$';
+        byte += 1;
+    }
+    bytes
+}
+
+/// Whether a byte belongs to the word before it; 0xC2 needs a look at the next one.
+pub(super) fn continues_word(byte: u8) -> bool {
+    WORD_BYTES[byte as usize]
+}
+
 /// Where lines were counted up to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Counted {

@@ -110,10 +110,11 @@ impl Lexer {
         self.record(Token::Other);
         let rest = &self.buffer[self.at + 1..];
         if rest.get(length) == Some(&b'$') && !starts_with_digit {
-            let delimiter = self.buffer[self.at..self.at + length + 2].to_vec();
+            self.delimiter.clear();
+            self.delimiter.extend_from_slice(&self.buffer[self.at..self.at + length + 2]);
             self.opened = self.at;
-            self.at += delimiter.len();
-            self.mode = Mode::DollarQuote(delimiter);
+            self.at += self.delimiter.len();
+            self.mode = Mode::DollarQuote;
         } else {
             let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
             self.at += 1 + digits;
@@ -122,19 +123,22 @@ impl Lexer {
     }
 
     pub(super) fn dollar_quote(&mut self) -> Step {
-        let Mode::DollarQuote(delimiter) = &self.mode else { return Step::Go };
-        match memchr::memmem::find(&self.buffer[self.at..], delimiter) {
-            Some(found) => {
-                self.at += found + delimiter.len();
+        while let Some(found) = memchr(b'$', &self.buffer[self.at..]) {
+            let index = self.at + found;
+            let rest = &self.buffer[index..];
+            if rest.starts_with(&self.delimiter) {
+                self.at = index + self.delimiter.len();
                 self.mode = Mode::Between;
-                Step::Go
+                return Step::Go;
             }
-            None => {
-                // The delimiter may be cut: its beginning stays to be looked at again.
-                let tail = (delimiter.len() - 1).min(self.buffer.len() - self.at);
-                self.at = self.buffer.len() - tail;
-                Step::Need
+            if self.delimiter.starts_with(rest) {
+                // The delimiter may be cut.
+                self.at = index;
+                return Step::Need;
             }
+            self.at = index + 1;
         }
+        self.at = self.buffer.len();
+        Step::Need
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Lexer, Mode, Step,
-    bytes::{Class, class},
+    bytes::{Class, class, continues_word},
 };
 use crate::scan::{
     ScanError, ScanErrorKind,
@@ -10,36 +10,43 @@ use crate::scan::{
 };
 
 impl Lexer {
+    /// Goes from token to token, until one needs more bytes or a mode of its own.
     pub(super) fn token(&mut self) -> Result<Step, ScanError> {
-        while let Some(&byte) = self.buffer.get(self.at) {
-            match class(byte) {
-                Class::Blank => self.at += 1,
-                Class::Word => {
-                    self.opened = self.at;
-                    self.begin_token();
-                    self.mode = Mode::Word(self.at);
-                    return Ok(Step::Go);
+        loop {
+            let Some(&byte) = self.buffer.get(self.at) else { return Ok(Step::Need) };
+            let step = match class(byte) {
+                Class::Blank => {
+                    self.at += 1;
+                    continue;
                 }
+                Class::Word => self.begin_word(),
                 Class::Digit => {
                     self.begin_token();
                     self.record(Token::Other);
                     self.mode = Mode::Number;
-                    return Ok(Step::Go);
+                    self.number()
                 }
                 Class::MaybeBlank => match self.buffer.get(self.at + 1) {
                     None if self.more_may_come() => return Ok(Step::Need),
-                    Some(0xA0) => self.at += 2,
-                    _ => {
-                        self.opened = self.at;
-                        self.begin_token();
-                        self.mode = Mode::Word(self.at);
-                        return Ok(Step::Go);
+                    Some(0xA0) => {
+                        self.at += 2;
+                        continue;
                     }
+                    _ => self.begin_word(),
                 },
-                Class::Other => return self.symbol(byte),
+                Class::Other => self.symbol(byte)?,
+            };
+            if self.mode != Mode::Between || !matches!(step, Step::Go) {
+                return Ok(step);
             }
         }
-        Ok(Step::Need)
+    }
+
+    fn begin_word(&mut self) -> Step {
+        self.opened = self.at;
+        self.begin_token();
+        self.mode = Mode::Word(self.at);
+        self.word(self.at)
     }
 
     pub(super) fn symbol(&mut self, byte: u8) -> Result<Step, ScanError> {
@@ -82,19 +89,17 @@ impl Lexer {
     }
 
     pub(super) fn word(&mut self, start: usize) -> Step {
-        while let Some(&byte) = self.buffer.get(self.at) {
-            match class(byte) {
-                Class::Word | Class::Digit => self.at += 1,
-                Class::MaybeBlank => match self.buffer.get(self.at + 1) {
-                    None if self.more_may_come() => return Step::Need,
-                    Some(0xA0) => return self.end_word(start),
-                    _ => self.at += 1,
-                },
-                Class::Other if byte == b'$' => self.at += 1,
-                Class::Blank | Class::Other => return self.end_word(start),
+        loop {
+            let rest = &self.buffer[self.at..];
+            self.at += rest.iter().position(|byte| !continues_word(*byte)).unwrap_or(rest.len());
+            // What ends the word may be the first half of a no-break space, or of a letter.
+            match (self.buffer.get(self.at), self.buffer.get(self.at + 1)) {
+                (Some(0xC2), Some(0xA0)) => return self.end_word(start),
+                (None, _) | (Some(0xC2), None) if self.more_may_come() => return Step::Need,
+                (Some(0xC2), _) => self.at += 1,
+                _ => return self.end_word(start),
             }
         }
-        if self.more_may_come() { Step::Need } else { self.end_word(start) }
     }
 
     pub(super) fn end_word(&mut self, start: usize) -> Step {
