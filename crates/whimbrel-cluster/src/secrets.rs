@@ -9,12 +9,13 @@ mod create;
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
+use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Api;
 use whimbrel_contract::{
-    DatabaseContract, Observation, Observations, Place, SecretValue, UnknownReason, Values,
+    Cause, DatabaseContract, Observation, Observations, Place, SecretValue, UnknownReason, Values,
 };
 
 use self::causes::Makers;
@@ -23,6 +24,8 @@ use crate::client::{Cluster, ClusterError, ClusterErrorKind};
 
 /// How many secrets are asked for at once.
 const CONCURRENT: usize = 8;
+/// How long to look for causes, all together.
+const CAUSES_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Looks for the secrets of the contracts in one namespace.
 ///
@@ -33,12 +36,21 @@ pub async fn observe_secrets(
     namespace: &str,
     contracts: &[DatabaseContract],
 ) -> Result<Observations, ClusterError> {
+    observe_within(cluster, namespace, contracts, CAUSES_DEADLINE).await
+}
+
+async fn observe_within(
+    cluster: &Cluster,
+    namespace: &str,
+    contracts: &[DatabaseContract],
+    causes_deadline: Duration,
+) -> Result<Observations, ClusterError> {
     let place = Place::Kubernetes {
         context: cluster.context().map(ToOwned::to_owned),
         namespace: namespace.to_owned(),
     };
     let mut observations = Observations::new(place);
-    let secrets: Vec<(String, Result<Option<Secret>, ClusterError>)> = stream::iter(names(contracts))
+    let secrets: Vec<Answer> = stream::iter(names(contracts))
         .map(|name| async move {
             match get_secret(cluster, namespace, &name).await {
                 Err(error) if ends_the_run(error.kind) => Err(error),
@@ -54,21 +66,39 @@ pub async fn observe_secrets(
     if observations.namespace_missing {
         return Ok(observations);
     }
-    let makers = Makers::find(cluster, namespace).await;
+    let mut causes = causes_in_time(cluster, namespace, &secrets, causes_deadline).await;
     for (name, answer) in secrets {
+        let causes = causes.remove(&name).unwrap_or_default();
         let observation = match answer {
-            Ok(secret) => {
-                let causes = makers.causes(&name, secret.as_ref()).await;
-                match secret {
-                    Some(secret) => Observation::Present { values: wanted(&name, secret, contracts), causes },
-                    None => Observation::Missing { causes },
-                }
-            }
+            Ok(Some(secret)) => Observation::Present { values: wanted(&name, secret, contracts), causes },
+            Ok(None) => Observation::Missing { causes },
             Err(error) => unknown(&error),
         };
         observations.secrets.insert(name, observation);
     }
     Ok(observations)
+}
+
+/// A secret by name, or that it is not there, or that it cannot be read.
+type Answer = (String, Result<Option<Secret>, ClusterError>);
+
+/// The causes by secret. They are a courtesy: a server that keeps us waiting for them is not waited for.
+async fn causes_in_time(
+    cluster: &Cluster,
+    namespace: &str,
+    secrets: &[Answer],
+    deadline: Duration,
+) -> BTreeMap<String, Vec<Cause>> {
+    let find = async {
+        let makers = Makers::find(cluster, namespace).await;
+        let readable = secrets.iter().filter_map(|(name, answer)| Some((name, answer.as_ref().ok()?)));
+        let each = readable.map(|(name, secret)| {
+            let makers = &makers;
+            async move { (name.clone(), makers.causes(name, secret.as_ref()).await) }
+        });
+        stream::iter(each).buffered(CONCURRENT).collect().await
+    };
+    tokio::time::timeout(deadline, find).await.unwrap_or_default()
 }
 
 fn names(contracts: &[DatabaseContract]) -> Vec<String> {

@@ -239,3 +239,11 @@ fn the_environment_serves_a_url_or_parts() {
     let no_user = go(&[("A_DATABASE_URL", "postgres://x/d")]).unwrap_err();
     assert_eq!(no_user.findings[0].slug.as_str(), "user-missing");
 }
+
+#[test]
+fn every_slug_is_documented() {
+    let page = include_str!("../../../docs/secrets.md");
+    for slug in whimbrel_contract::Slug::ALL {
+        assert!(page.contains(&format!("| `{slug}` |")), "docs/secrets.md does not list {slug}");
+    }
+}

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 use whimbrel_cli::args::GlobalArgs;
+use whimbrel_cli::env;
 use whimbrel_flow::secrets::SourceChoice;
 
 /// Verify the secrets of a project's databases, or make local ones
@@ -37,7 +38,7 @@ pub enum SecretsCommand {
 #[derive(Args, Clone, Debug, Default)]
 pub struct DatabaseArgs {
     /// Databases of whimbrel.toml [default: all enabled ones]
-    #[arg(value_name = "DATABASE")]
+    #[arg(value_name = "DATABASE", env = env::DATABASES, hide_env = true, value_delimiter = ',')]
     pub databases: Vec<String>,
 }
 

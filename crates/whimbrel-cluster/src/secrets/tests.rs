@@ -7,10 +7,13 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use whimbrel_contract::{Conclusion, DatabaseContract, Keys, Report, check};
 
-use super::{CreatedSecret, create_missing_secret, observe_secrets};
+use super::{CreatedSecret, create_missing_secret, observe_secrets, observe_within};
 use crate::client::{Cluster, ClusterErrorKind};
 
 const CANARY: &str = "c4n4ry-s3cret";
+
+/// The code of an answer that never comes.
+const HANGS: u16 = 599;
 
 /// Answers by method and path; anything else is a 404, as on a real server without these kinds.
 #[derive(Clone, Default)]
@@ -72,7 +75,12 @@ impl Server {
             );
             let response =
                 http::Response::builder().status(code).body(Body::from(body.to_string().into_bytes()));
-            async move { Ok::<_, Infallible>(response.unwrap()) }
+            async move {
+                if code == HANGS {
+                    std::future::pending::<()>().await;
+                }
+                Ok::<_, Infallible>(response.unwrap())
+            }
         });
         Cluster::from_client(kube::Client::new(service, "n"), "n")
     }
@@ -250,4 +258,12 @@ async fn a_secret_that_is_there_is_left_as_it_is() {
     let refused = Server::default().refuse(path, 403, "Forbidden");
     let error = create_missing_secret(&refused.cluster(), "n", "orders-app", &values).await.unwrap_err();
     assert!(!format!("{error:?}").contains(CANARY));
+}
+
+#[tokio::test]
+async fn causes_that_keep_us_waiting_are_left_out() {
+    let server = without_secret().answer("GET /apis", HANGS, json!({}));
+    let soon = std::time::Duration::from_millis(20);
+    let observations = observe_within(&server.cluster(), "n", &contracts(), soon).await.unwrap();
+    assert_eq!(slugs(&check(&contracts(), &observations)), ["secret-missing"]);
 }

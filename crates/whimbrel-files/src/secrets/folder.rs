@@ -38,13 +38,21 @@ fn read_secret(folder: &Path, keys: &[&str]) -> io::Result<Values> {
         }
     }
     for key in keys {
-        match fs_err::read(folder.join(key)) {
+        match read_file(&folder.join(key)) {
             Ok(bytes) => values.insert(*key, SecretValue::from_bytes(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
     }
     Ok(values)
+}
+
+/// Reading a pipe could take for ever.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs_err::metadata(path)?.is_file() {
+        return Err(io::Error::other(format!("{} is not a file", path.display())));
+    }
+    fs_err::read(path)
 }
 
 #[cfg(test)]
