@@ -1,7 +1,7 @@
 //! Verifies that every enabled database's secret exists and holds usable keys, and makes local values.
 //!
 //! The command line is in [`cli`], what it means for one project in [`settings`], what is done in
-//! [`run`], how it is told in [`render`]. The front door uses the same functions.
+//! [`mod@run`], how it is told in [`render`]. The front door uses the same functions.
 
 pub mod cli;
 pub mod render;
