@@ -9,6 +9,7 @@ pub mod credentials;
 pub mod engine;
 pub mod failure;
 pub mod files;
+pub mod flyway;
 pub mod patience;
 pub mod render;
 pub mod report;

@@ -1,11 +1,16 @@
-//! `whimbrel-migrate`.
+//! `whimbrel-migrate`, and `flyway` where it is started by that name.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use whimbrel_migrate::cli::Cli;
+use whimbrel_migrate::flyway;
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args();
+    if arguments.next().is_some_and(|name| flyway::is_called(&name)) {
+        return flyway::main(&arguments.collect::<Vec<_>>());
+    }
     let cli = Cli::parse();
     whimbrel_cli::main_with(&cli.global, |printer| {
         let (global, migrate) = (cli.global.clone(), cli.migrate.clone());

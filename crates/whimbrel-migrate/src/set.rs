@@ -227,7 +227,8 @@ impl ScriptSet {
 }
 
 fn placeholders(settings: &DatabaseSettings, built_ins: &BuiltIns) -> Result<Placeholders, SetError> {
-    let mut placeholders = Placeholders::default();
+    let (prefix, suffix) = &settings.placeholder_marks;
+    let mut placeholders = Placeholders::new(prefix, suffix);
     for (name, value) in &settings.placeholders {
         if name.to_lowercase().starts_with("flyway:") {
             let message = format!("Invalid placeholder ('flyway:' prefix is reserved): {name}");

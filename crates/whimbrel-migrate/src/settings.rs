@@ -13,7 +13,7 @@ use whimbrel_cli::project::Project;
 use whimbrel_database::Target;
 use whimbrel_migration::history::{BASELINE_DESCRIPTION, DEFAULT_TABLE};
 use whimbrel_migration::name::NamingRules;
-use whimbrel_migration::settings::{IgnorePattern, PatternState, PatternType, Settings};
+use whimbrel_migration::settings::{IgnorePattern, Settings};
 use whimbrel_migration::version::Version;
 
 use crate::cli::{Options, Verb};
@@ -79,6 +79,10 @@ pub struct DatabaseSettings {
     pub placeholders: BTreeMap<String, String>,
     /// Whether placeholders are replaced at all.
     pub replace_placeholders: bool,
+    /// What a placeholder begins and ends with.
+    pub placeholder_marks: (String, String),
+    /// SQL callbacks are passed over (`skipDefaultCallbacks`) instead of refused.
+    pub skip_callbacks: bool,
     /// The schema of the history; none: the first of the search path.
     pub schema: Option<String>,
     /// More schemas that belong to the database's scripts.
@@ -106,6 +110,8 @@ impl DatabaseSettings {
             locations,
             placeholders: BTreeMap::new(),
             replace_placeholders: true,
+            placeholder_marks: ("${".to_owned(), "}".to_owned()),
+            skip_callbacks: false,
             schema: None,
             more_schemas: Vec::new(),
             table: DEFAULT_TABLE.to_owned(),
@@ -280,9 +286,4 @@ fn flyway_database(environment: &impl Environment) -> Result<Option<DatabaseSett
         }
     }
     Ok(Some(database))
-}
-
-/// The default of `ignoreMigrationPatterns`.
-pub fn default_ignore_patterns() -> Vec<IgnorePattern> {
-    vec![IgnorePattern { kind: PatternType::Any, state: PatternState::Future }]
 }

@@ -136,8 +136,10 @@ impl Engine<'_> {
             .database(&self.settings.name)
             .script(&path)
             .with("version", version.as_ref().map(Version::as_str))
+            .with("description", &description)
             .with("statements", step.statements)
             .with("run_mode", step.run)
+            .with("out_of_order", step.out_of_order)
             .say(&format!("applying {path}"));
         let started = std::time::Instant::now();
         let ran = match step.run {

@@ -40,6 +40,8 @@ pub struct InfoRow {
     pub execution_time: Option<i32>,
     /// The applied checksum, or the file's.
     pub checksum: Option<i32>,
+    /// The file, where there is one.
+    pub file: Option<String>,
 }
 
 /// What `info` found.
@@ -122,6 +124,7 @@ impl Engine<'_> {
                 installed_on: row.applied.map(|applied| applied.installed_on.clone()),
                 execution_time: row.applied.map(|applied| applied.execution_time),
                 checksum: row.checksum(),
+                file: row.script.map(|(id, _)| self.set.path(id).display().to_string()),
             })
             .collect();
         Ok(InfoReport { version: self.version.clone(), history_exists, schema_empty, migrations })

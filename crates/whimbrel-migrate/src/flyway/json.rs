@@ -1,0 +1,203 @@
+//! Flyway's JSON documents, with its keys in its order.
+
+use serde_json::{Value, json};
+use whimbrel_migration::finding::{Finding, FlywayCode};
+use whimbrel_migration::record::{ScriptOutcome, ScriptRecord};
+use whimbrel_migration::repair::RepairAction;
+
+use super::{FOLLOWED_VERSION, text};
+use crate::engine::InfoReport;
+use crate::failure::Failure;
+use crate::run::{Report, Run, Turn};
+use crate::settings::{DatabaseSettings, RunSettings};
+
+/// The document of one verb.
+pub(super) fn document(settings: &RunSettings, run: &Run) -> Value {
+    let database = &settings.databases[0];
+    let Some(turn) = run.turns.first() else { return Value::Null };
+    match (&turn.report, &turn.failure) {
+        (_, Some(failure @ Failure::Script(_))) => migrate(database, turn, Some(failure)),
+        (_, Some(failure)) => error(failure),
+        (Some(Report::Migrate(_)), None) => migrate(database, turn, None),
+        (Some(Report::Info(report)), None) => info(database, report),
+        (Some(Report::Validate(report)), None) => {
+            let invalid: Vec<Value> =
+                report.findings.iter().map(|finding| invalid(database, finding)).collect();
+            let ok = report.findings.is_empty() && !report.schema_missing;
+            let messages: Vec<&str> =
+                report.findings.iter().map(|finding| finding.message.as_str()).collect();
+            let details = match (ok, report.schema_missing) {
+                (true, _) => Value::Null,
+                (false, true) => {
+                    json!({"errorCode": "SCHEMA_DOES_NOT_EXIST", "errorMessage": "Schema doesn't exist yet"})
+                }
+                (false, false) => {
+                    json!({"errorCode": "VALIDATE_ERROR", "errorMessage": "Migrations have failed validation"})
+                }
+            };
+            json!({
+                "flywayVersion": FOLLOWED_VERSION, "database": name(database), "warnings": [], "operation": "validate",
+                "errorDetails": details, "invalidMigrations": invalid, "validationSuccessful": ok,
+                "validateCount": if ok { report.validated } else { 0 }, "allErrorMessages": messages.join("\n"),
+            })
+        }
+        (Some(Report::Repair(report)), None) => repair(database, &report.actions),
+        (Some(Report::Baseline(report)), None) => json!({
+            "flywayVersion": FOLLOWED_VERSION, "database": name(database), "warnings": [], "operation": "baseline",
+            "successfullyBaselined": true, "baselineVersion": report.version,
+        }),
+        (Some(Report::Clean(report)), None) => json!({
+            "flywayVersion": FOLLOWED_VERSION, "database": name(database), "warnings": [], "operation": "clean",
+            "schemasCleaned": report.cleaned, "schemasDropped": report.dropped,
+        }),
+        (None, None) => Value::Null,
+    }
+}
+
+fn name(database: &DatabaseSettings) -> &str {
+    database.target.database_name()
+}
+
+/// Local time without zone, nine digits of fraction.
+fn timestamp() -> String {
+    jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S.%9f").to_string()
+}
+
+fn file(database: &DatabaseSettings, script: &str) -> String {
+    let found = database.locations.iter().map(|location| location.join(script)).find(|path| path.is_file());
+    found.map(|path| path.display().to_string()).unwrap_or_default()
+}
+
+fn migrate(database: &DatabaseSettings, turn: &Turn, failure: Option<&Failure>) -> Value {
+    let applied: Vec<&ScriptRecord> =
+        turn.record.scripts.iter().filter(|script| script.outcome == ScriptOutcome::Applied).collect();
+    let last = applied.iter().rev().find_map(|script| script.version.as_deref());
+    let migrations: Vec<Value> = applied
+        .iter()
+        .map(|script| {
+            json!({
+                "category": if script.version.is_some() { "Versioned" } else { "Repeatable" },
+                "version": script.version.as_deref().unwrap_or_default(), "description": script.description,
+                "type": "SQL", "filepath": file(database, &script.script), "executionTime": script.millis,
+            })
+        })
+        .collect();
+    let mut document = json!({
+        "timestamp": timestamp(), "operation": "migrate", "exception": failure.map(text::message),
+        "licenseFailed": false, "initialSchemaVersion": turn.record.before,
+        "targetSchemaVersion": if failure.is_some() { None } else { last }, "schemaName": "",
+        "migrations": migrations, "migrationsExecuted": applied.len(), "success": failure.is_none(),
+        "flywayVersion": FOLLOWED_VERSION, "database": name(database), "warnings": [], "databaseType": "PostgreSQL",
+    });
+    if let Value::Object(object) = &mut document {
+        if let Some(Failure::Script(script)) = failure {
+            let code = if script.version.is_some() {
+                "FAILED_VERSIONED_MIGRATION"
+            } else {
+                "FAILED_REPEATABLE_MIGRATION"
+            };
+            let server = script.error.server();
+            object.insert(
+                "error".to_owned(),
+                json!({
+                    "errorCode": code, "sqlState": server.map(|error| error.sqlstate.as_str()), "sqlErrorCode": 0,
+                    "message": failure.map(text::message), "lineNumber": script.statement_line,
+                    "path": script.path.display().to_string(),
+                    "cause": server.map(|error| json!({
+                        "message": format!("{}: {}", error.severity, error.message), "stackTrace": "", "cause": null,
+                    })),
+                }),
+            );
+        }
+        object.insert("totalMigrationTime".to_owned(), turn.millis.into());
+    }
+    document
+}
+
+fn info(database: &DatabaseSettings, report: &InfoReport) -> Value {
+    let migrations: Vec<Value> = report
+        .migrations
+        .iter()
+        .map(|row| {
+            let version = row.version.as_deref().unwrap_or_default();
+            let installed = row.installed_on.as_deref().map(|on| format!("{}Z", on.replace(' ', "T")));
+            json!({
+                "category": row.category.as_str(), "version": version, "rawVersion": version,
+                "description": row.description, "type": row.row_type.as_str(),
+                "installedOnUTC": installed.unwrap_or_default(), "state": row.state.as_str(),
+                "undoable": if row.state.as_str() == "Deleted" && !version.is_empty() { "No" }
+                    else { text::undoable(row.category, row.state.as_str()) },
+                "filepath": row.file.as_deref().unwrap_or_default(), "undoFilepath": "",
+                "installedBy": row.installed_by.as_deref().unwrap_or_default(), "shouldExecuteExpression": null,
+                "executionTime": row.execution_time.unwrap_or_default(),
+            })
+        })
+        .collect();
+    json!({
+        "timestamp": timestamp(), "operation": "info", "exception": null, "licenseFailed": false,
+        "schemaVersion": report.version, "schemaName": "", "migrations": migrations,
+        "flywayVersion": FOLLOWED_VERSION, "database": name(database), "allSchemasEmpty": report.schema_empty,
+    })
+}
+
+fn invalid(database: &DatabaseSettings, finding: &Finding) -> Value {
+    let script = finding.script.as_deref().unwrap_or_default();
+    json!({
+        "version": finding.version.as_deref().unwrap_or_default(), "description": "",
+        "filepath": file(database, script),
+        "errorDetails": {
+            "errorCode": finding.code.map_or("ERROR", FlywayCode::as_str), "errorMessage": finding.message,
+        },
+    })
+}
+
+fn repair(database: &DatabaseSettings, actions: &[RepairAction]) -> Value {
+    let mut done: Vec<&str> = Vec::new();
+    let (mut removed, mut deleted, mut aligned) = (Vec::new(), Vec::new(), Vec::new());
+    for action in actions {
+        let (phrase, list, version, description, script) = match action {
+            RepairAction::RemoveFailed { version, description, script, .. } => {
+                ("Removed failed migrations", &mut removed, version, description, script.as_str())
+            }
+            RepairAction::MarkDeleted { row, .. } => {
+                ("Marked missing migrations as deleted", &mut deleted, &row.version, &row.description, "")
+            }
+            RepairAction::Align { version, description, .. } => {
+                ("Aligned applied migration checksums", &mut aligned, version, description, "")
+            }
+        };
+        if !done.contains(&phrase) {
+            done.push(phrase);
+        }
+        list.push(json!({
+            "version": version.as_deref().unwrap_or_default(), "description": description,
+            "filepath": file(database, script),
+        }));
+    }
+    json!({
+        "flywayVersion": FOLLOWED_VERSION, "database": name(database), "warnings": [], "operation": "repair",
+        "repairActions": done, "migrationsRemoved": removed, "migrationsDeleted": deleted, "migrationsAligned": aligned,
+    })
+}
+
+/// Any other error.
+fn error(failure: &Failure) -> Value {
+    let code = match failure {
+        Failure::Refused(findings) => match findings.first().and_then(|finding| finding.code) {
+            Some(
+                code @ (FlywayCode::NonEmptySchemaWithoutSchemaHistoryTable
+                | FlywayCode::DuplicateVersionedMigration
+                | FlywayCode::DuplicateRepeatableMigration
+                | FlywayCode::DuplicateDeletedMigration
+                | FlywayCode::Error
+                | FlywayCode::Fault
+                | FlywayCode::Configuration),
+            ) => code.as_str(),
+            Some(_) => "VALIDATE_ERROR",
+            None => "ERROR",
+        },
+        Failure::Connect(_) | Failure::Database { .. } => "DB_CONNECTION",
+        _ => "ERROR",
+    };
+    json!({"error": {"errorCode": code, "message": text::message(failure), "cause": null}})
+}

@@ -1,0 +1,342 @@
+//! Flyway's lines.
+
+use std::cell::Cell;
+
+use serde_json::Value;
+use whimbrel_cli::printer::Printer;
+use whimbrel_migration::repair::RepairAction;
+use whimbrel_migration::sql::postgres::quote_identifier;
+use whimbrel_migration::state::Category;
+
+use super::PlainErrors as _;
+use crate::cli::Verb;
+use crate::engine::{InfoReport, RepairReport};
+use crate::failure::{Failure, Kept, ScriptFailure};
+use crate::report::Listener;
+use crate::run::{Report, Run, Turn};
+use crate::settings::RunSettings;
+
+/// For `-h`, `-v` and no verb at all.
+pub(super) const USAGE: &str = "Usage: flyway [-key=value...] verb...\n\
+    Verbs: migrate, info, validate, repair, baseline, clean\n\
+    Example: flyway -url=jdbc:postgresql://localhost/db -user=u -locations=filesystem:sql migrate\n\
+    This is Whimbrel, in the place of Flyway; `whimbrel-migrate --help` shows its own command line.";
+
+/// Says what happens while it happens.
+pub(super) struct Lines {
+    printer: Printer,
+    schema: String,
+    said_version: Cell<bool>,
+}
+
+impl Lines {
+    pub(super) fn new(printer: Printer, settings: &RunSettings) -> Self {
+        let database = &settings.databases[0];
+        let schema = database.schema.clone().unwrap_or_else(|| "public".to_owned());
+        printer.line(format!("Database: {}", database.target.public_url()));
+        Self { printer, schema: quote_identifier(&schema), said_version: Cell::new(false) }
+    }
+}
+
+impl Listener for Lines {
+    fn line(&self, line: &Value) {
+        let text = |name: &str| line[name].as_str().unwrap_or_default();
+        match text("event") {
+            "script-started" => {
+                let mode = if text("run_mode") == "in-transaction" { "" } else { " [non-transactional]" };
+                let order = if line["out_of_order"] == true { " [out of order]" } else { "" };
+                let (schema, description) = (&self.schema, text("description"));
+                self.printer.line(match line["version"].as_str() {
+                    Some(version) => {
+                        format!(
+                            "Migrating schema {schema} to version \"{version} - {description}\"{order}{mode}"
+                        )
+                    }
+                    None => {
+                        format!("Migrating schema {schema} with repeatable migration \"{description}\"{mode}")
+                    }
+                });
+            }
+            "notice" if line["script"].is_string() => {
+                let message = text("message");
+                self.printer.line(match text("level") {
+                    "warn" => format!("WARNING: DB: {message} (SQL State: 01000 - Error Code: 0)"),
+                    _ => format!("DB: {message}"),
+                });
+            }
+            "notice" if text("message").starts_with("making the history table") => {
+                let table = text("message").trim_start_matches("making the history table ");
+                self.printer.line(format!("Creating Schema History table {table} ..."));
+                self.printer.line(format!("Current version of schema {}: << Empty Schema >>", self.schema));
+                self.said_version.set(true);
+            }
+            "notice" | "waiting" if text("level") == "warn" => {
+                self.printer.line(format!("WARNING: {}", text("message")));
+            }
+            "waiting" => self.printer.line(text("message")),
+            _ => {}
+        }
+    }
+}
+
+/// What a verb answers at its end.
+pub(super) fn answer(printer: &Printer, settings: &RunSettings, run: &Run) {
+    let Some(turn) = run.turns.first() else { return };
+    let database = &settings.databases[0];
+    let schema = quote_identifier(database.schema.as_deref().unwrap_or("public"));
+    let table = format!("{schema}.{}", quote_identifier(&database.table));
+    if let Some(failure) = &turn.failure {
+        return failed(printer, settings.verb, &schema, failure);
+    }
+    match &turn.report {
+        Some(Report::Migrate(_)) => migrated(printer, &schema, turn),
+        Some(Report::Info(report)) => info(printer, report),
+        Some(Report::Validate(report)) if report.findings.is_empty() && !report.schema_missing => {
+            printer.line(format!(
+                "Successfully validated {} (execution time {})",
+                count(report.validated, "migration"),
+                time(turn.millis)
+            ));
+        }
+        Some(Report::Validate(report)) => {
+            let mut text = if report.schema_missing {
+                format!("ERROR: Validate failed: Schema {schema} doesn't exist yet\n")
+            } else {
+                "ERROR: Validate failed: Migrations have failed validation".to_owned()
+            };
+            for finding in &report.findings {
+                text.push_str(&format!("\n{}", finding.message));
+            }
+            printer.stderr_line(&text);
+        }
+        Some(Report::Repair(report)) => repaired(printer, &table, turn.millis, report),
+        Some(Report::Baseline(report)) => {
+            let description = &database.migration.baseline_description;
+            printer.line(if report.already_there {
+                format!(
+                    "Schema history table {table} already initialized with ({},{description}). Skipping.",
+                    report.version
+                )
+            } else {
+                format!("Successfully baselined schema with version: {}", report.version)
+            });
+        }
+        Some(Report::Clean(report)) => {
+            for schema in &report.cleaned {
+                let time = time(turn.millis);
+                printer.line(format!(
+                    "Successfully cleaned schema {} (execution time {time})",
+                    quote_identifier(schema)
+                ));
+            }
+            for schema in &report.dropped {
+                let time = time(turn.millis);
+                printer.line(format!(
+                    "Successfully dropped schema {} (execution time {time})",
+                    quote_identifier(schema)
+                ));
+            }
+        }
+        None => {}
+    }
+}
+
+fn migrated(printer: &Printer, schema: &str, turn: &Turn) {
+    let scripts = &turn.record.scripts;
+    if scripts.is_empty() {
+        printer.line(format!("Schema {schema} is up to date. No migration necessary."));
+        return;
+    }
+    let last = scripts.iter().rev().find_map(|script| script.version.as_deref());
+    let now = last.map(|version| format!(", now at version v{version}")).unwrap_or_default();
+    printer.line(format!(
+        "Successfully applied {} to schema {schema}{now} (execution time {})",
+        count(scripts.len(), "migration"),
+        time(turn.millis)
+    ));
+}
+
+fn info(printer: &Printer, report: &InfoReport) {
+    let version = report.version.as_deref().unwrap_or("<< Empty Schema >>");
+    printer.line(format!("Schema version: {version}\n"));
+    let head = ["Category", "Version", "Description", "Type", "Installed On", "State", "Undoable"];
+    let mut rows = vec![head.map(str::to_owned)];
+    for row in &report.migrations {
+        let installed = row.installed_on.as_deref().unwrap_or_default();
+        rows.push([
+            row.category.as_str().to_owned(),
+            row.version.clone().unwrap_or_default(),
+            row.description.clone(),
+            row.row_type.as_str().to_owned(),
+            installed.split('.').next().unwrap_or_default().to_owned(),
+            row.state.as_str().to_owned(),
+            undoable(row.category, row.state.as_str()).to_owned(),
+        ]);
+    }
+    let widths: Vec<usize> = (0..head.len())
+        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default())
+        .collect();
+    let rule: String =
+        widths.iter().map(|width| format!("+{}", "-".repeat(width + 2))).collect::<String>() + "+";
+    printer.line(&rule);
+    let empty = rows.len() == 1;
+    for (index, row) in rows.iter().enumerate() {
+        let cells: String =
+            row.iter().zip(&widths).map(|(cell, width)| format!("| {cell:<width$} ")).collect();
+        printer.line(format!("{cells}|"));
+        if index == 0 {
+            printer.line(&rule);
+        }
+    }
+    if empty {
+        let width = rule.chars().count() - 4;
+        printer.line(format!("| {:<width$} |", "No migrations found"));
+    }
+    printer.line(format!("{rule}\n"));
+}
+
+/// Only versioned scripts could be undone, and not by us here.
+pub(super) fn undoable(category: Category, state: &str) -> &'static str {
+    match category {
+        Category::Versioned if state != "Deleted" => "No",
+        _ => "",
+    }
+}
+
+fn repaired(printer: &Printer, table: &str, millis: u64, report: &RepairReport) {
+    let nothing = format!("Repair of failed migration in Schema History table {table} not necessary");
+    if !report.history_exists {
+        printer.line(format!("{nothing} as table doesn't exist."));
+        return;
+    }
+    if !report.actions.iter().any(|action| matches!(action, RepairAction::RemoveFailed { .. })) {
+        printer.line(format!("{nothing}. No failed migration detected."));
+    }
+    for action in &report.actions {
+        match action {
+            RepairAction::RemoveFailed { .. } => {}
+            RepairAction::MarkDeleted { row, .. } => printer.line(match &row.version {
+                Some(version) => {
+                    format!("Repairing Schema History table for version \"{version}\" (Marking as DELETED)  ...")
+                }
+                None => format!(
+                    "Repairing Schema History table for description \"{}\" (Marking as DELETED)  ...",
+                    row.description
+                ),
+            }),
+            RepairAction::Align { version, description, row_type, checksum, .. } => printer.line(format!(
+                "Repairing Schema History table for version {} (Description: {description}, Type: {row_type}, Checksum: {})  ...",
+                version.as_deref().unwrap_or("null"),
+                checksum.map_or_else(|| "null".to_owned(), |checksum| checksum.to_string())
+            )),
+        }
+    }
+    printer.line(format!(
+        "Successfully repaired schema history table {table} (execution time {}).",
+        time(millis)
+    ));
+}
+
+fn failed(printer: &Printer, verb: Verb, schema: &str, failure: &Failure) {
+    if let Failure::Script(script) = failure {
+        let rolled_back = match script.kept {
+            Kept::Nothing if !script.non_transactional => "Changes successfully rolled back.",
+            _ => "Please restore backups and roll back database and code!",
+        };
+        let mode = if script.non_transactional { " [non-transactional]" } else { "" };
+        let what = match &script.version {
+            Some(version) => format!("to version \"{version} - {}\"", script.description),
+            None => format!("with repeatable migration \"{}\"", script.description),
+        };
+        printer
+            .stderr_line(&format!("ERROR: Migration of schema {schema} {what}{mode} failed! {rolled_back}"));
+        printer.stderr_line(&format!("ERROR: {}", block(script)));
+        return;
+    }
+    let prefix = match failure {
+        Failure::Refused(_) if verb == Verb::Migrate => validation_headline(failure),
+        _ => "",
+    };
+    printer.stderr_line(&format!("ERROR: {prefix}{}", message(failure)));
+}
+
+fn validation_headline(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::Refused(findings)
+            if findings.iter().any(|finding| {
+                finding.message.starts_with("Migration ") || finding.message.starts_with("Detected ")
+            }) && !findings.iter().any(|finding| finding.slug == "mixed-statements") =>
+        {
+            "Validate failed: Migrations have failed validation\n"
+        }
+        _ => "",
+    }
+}
+
+/// What went wrong, in Flyway's words where they are known.
+pub(super) fn message(failure: &Failure) -> String {
+    match failure {
+        Failure::Script(script) => block(script),
+        Failure::Refused(findings) => {
+            findings.iter().map(|finding| finding.message.clone()).collect::<Vec<_>>().join("\n")
+        }
+        Failure::Locked { .. } => format!(
+            "Number of retries exceeded while attempting to acquire PostgreSQL advisory lock. Configure the number of retries with the 'lockRetryCount' configuration option ({failure})"
+        ),
+        Failure::CleanDisabled { .. } => {
+            "Unable to execute clean as it has been disabled with the 'flyway.cleanDisabled' property."
+                .to_owned()
+        }
+        Failure::Connect(error) => {
+            format!("Unable to obtain connection from database ({}): {}", error.target, error.cause)
+        }
+        other => {
+            let mut text = other.to_string();
+            let mut cause = std::error::Error::source(other);
+            while let Some(error) = cause {
+                text.push_str(&format!(": {error}"));
+                cause = error.source();
+            }
+            text
+        }
+    }
+}
+
+fn block(script: &ScriptFailure) -> String {
+    let name = script.script.rsplit('/').next().unwrap_or_default();
+    let headline = format!("Failed to execute script {name}");
+    let (state, message) = match script.error.server() {
+        Some(error) => {
+            let position = error.position.map(|at| format!("\n  Position: {at}")).unwrap_or_default();
+            (error.sqlstate.as_str(), format!("{}: {}{position}", error.severity, error.message))
+        }
+        None => ("08006", script.error.to_string()),
+    };
+    format!(
+        "{headline}\n{}\nSQL State  : {state}\nError Code : 0\nMessage    : {message}\nLocation   : {path} ({path})\nLine       : {}\nStatement  : {}\n",
+        "-".repeat(headline.len()),
+        script.statement_line,
+        script.statement,
+        path = script.path.display(),
+    )
+}
+
+fn count(number: usize, word: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+}
+
+/// `00:00.044s`
+fn time(millis: u64) -> String {
+    format!("{:02}:{:02}.{:03}s", millis / 60_000, millis / 1000 % 60, millis % 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_look_like_flyways() {
+        assert_eq!(time(44), "00:00.044s");
+        assert_eq!(time(61_001), "01:01.001s");
+    }
+}
