@@ -45,11 +45,11 @@ pub struct DatabaseArgs {
 /// Which cluster and namespace.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ClusterArgs {
-    /// Context of the kubeconfig [default: [cluster] context of whimbrel.toml, else the current one]
+    /// Context of the kubeconfig [default: that of whimbrel.toml, else the current one]
     #[arg(long, value_name = "CONTEXT")]
     pub context: Option<String>,
 
-    /// Namespace of the secrets [default: [cluster] namespace of whimbrel.toml, else "default"]
+    /// Namespace of the secrets [default: that of whimbrel.toml, else "default"]
     #[arg(long, short, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
 }
