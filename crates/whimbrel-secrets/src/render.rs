@@ -132,7 +132,7 @@ pub fn waiting(why: &Waiting<'_>) -> String {
     match why {
         Waiting::Unreachable(error) => error.to_string(),
         Waiting::Report(report) => match report.errors().next() {
-            Some(finding) => format!("{}: {}", finding.slug, finding.message),
+            Some(finding) => finding_lines(finding, false).swap_remove(0),
             None => "could not find out about every secret".to_owned(),
         },
     }
