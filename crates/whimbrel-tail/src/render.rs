@@ -139,7 +139,13 @@ fn readable(fields: &Map<String, Value>) -> Option<String> {
     };
     let time = text("time").and_then(|time| time.parse::<jiff::Timestamp>().ok());
     let time = time.map(|time| time.strftime("%H:%M:%S ").to_string()).unwrap_or_default();
-    Some(format!("{time}{level}{message}"))
+    // Several databases share one log.
+    let database = text("database").map(|database| format!("{database}: ")).unwrap_or_default();
+    // A failed script is told whole when its database is done: place, the server's words, statement.
+    let error =
+        text("error").filter(|error| text("event") != Some("script-failed") && !message.contains(error));
+    let error = error.map(|error| format!("\n{error}")).unwrap_or_default();
+    Some(format!("{time}{level}{database}{message}{error}"))
 }
 
 /// The run record in a few lines.
