@@ -2,7 +2,7 @@
 //!
 //! The SQL grammar is not looked at here.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 
 use crate::{
     checksum::{self, EncodingError},
@@ -25,6 +25,9 @@ pub struct File<'a> {
     /// What is in it.
     pub contents: &'a [u8],
 }
+
+/// The files by path in lower case: a side file belongs to its script in any letter case.
+type Files<'a> = HashMap<String, &'a File<'a>>;
 
 /// The rules that a set is checked by.
 #[derive(Debug, Clone)]
@@ -55,15 +58,15 @@ impl CheckReport {
 
 /// Checks a set: names, near misses, duplicates, placeholders, encoding, statements.
 pub fn check(files: &[File<'_>], rules: &CheckRules<'_>) -> CheckReport {
-    let paths: BTreeSet<&str> = files.iter().map(|file| file.path).collect();
+    let set: Files<'_> = files.iter().map(|file| (file.path.to_lowercase(), file)).collect();
     let mut report = CheckReport { scripts: Vec::new(), findings: Vec::new() };
     for file in files {
         if let Some(script) = file.path.strip_suffix(".conf") {
-            check_conf(file, script, &paths, rules, &mut report.findings);
+            check_conf(file, script, &set, rules, &mut report.findings);
             continue;
         }
         match name_of(file.path, rules.naming) {
-            Named::Script(name) => check_script(file, &name, files, rules, &mut report),
+            Named::Script(name) => check_script(file, &name, &set, rules, &mut report),
             Named::Nothing => {}
             Named::Odd(finding) => report.findings.push(finding.in_script(file.path)),
         }
@@ -169,7 +172,7 @@ fn near_miss(file_name: &str, naming: &NamingRules) -> Option<String> {
 fn check_conf(
     file: &File<'_>,
     script: &str,
-    paths: &BTreeSet<&str>,
+    set: &Files<'_>,
     rules: &CheckRules<'_>,
     findings: &mut Vec<Finding>,
 ) {
@@ -177,11 +180,11 @@ fn check_conf(
     if !rules.naming.is_candidate(file_name) {
         return;
     }
-    if !paths.contains(script) {
+    if !set.contains_key(&script.to_lowercase()) {
         findings.push(
             Finding::warning("conf-without-script", format!("there is no {script} for this side file"))
                 .in_script(file.path)
-                .next_step("give it the exact name of its script, letter case included, or remove it"),
+                .next_step("give it the name of its script and .conf, or remove it"),
         );
     }
     if let Err(error) = ScriptConf::parse(&String::from_utf8_lossy(file.contents)) {
@@ -197,15 +200,13 @@ fn check_conf(
 fn check_script(
     file: &File<'_>,
     name: &ScriptName,
-    files: &[File<'_>],
+    set: &Files<'_>,
     rules: &CheckRules<'_>,
     report: &mut CheckReport,
 ) {
     let first_finding = report.findings.len();
-    let conf_path = format!("{}.conf", file.path);
-    let conf = files
-        .iter()
-        .find(|other| other.path == conf_path)
+    let conf = set
+        .get(&format!("{}.conf", file.path).to_lowercase())
         .and_then(|other| ScriptConf::parse(&String::from_utf8_lossy(other.contents)).ok())
         .unwrap_or_default();
     check_lengths(name, &mut report.findings);

@@ -31,7 +31,7 @@ pub fn validate(overview: &Overview<'_>, purpose: Purpose) -> Vec<Finding> {
     overview.rows().iter().filter_map(|row| check.row(row)).collect()
 }
 
-/// Whether an ignore pattern covers a line.
+/// Whether an ignore pattern covers a line. `*` covers every state: what failed or was changed, too.
 pub fn is_ignored(patterns: &[IgnorePattern], row: &InfoRow<'_>) -> bool {
     patterns.iter().any(|pattern| {
         let kind = match pattern.kind {
@@ -40,16 +40,7 @@ pub fn is_ignored(patterns: &[IgnorePattern], row: &InfoRow<'_>) -> bool {
             PatternType::Repeatable => row.version.is_none(),
         };
         kind && match pattern.state {
-            PatternState::Any => matches!(
-                row.state,
-                State::Missing
-                    | State::MissingFailed
-                    | State::Pending
-                    | State::Outdated
-                    | State::Ignored
-                    | State::Future
-                    | State::FutureFailed
-            ),
+            PatternState::Any => true,
             PatternState::Missing => matches!(row.state, State::Missing | State::MissingFailed),
             PatternState::Pending => row.state == State::Pending,
             PatternState::Ignored => row.state == State::Ignored,

@@ -27,9 +27,10 @@ struct Applied<'a> {
 struct Context<'a> {
     last_resolved: Option<&'a Version>,
     last_applied: Option<&'a Version>,
+    /// The highest version of any baseline row, deleted ones too.
     applied_baseline: Option<&'a Version>,
-    /// Versions of baseline scripts whose rows were deleted.
-    deleted_baselines: Vec<&'a Version>,
+    /// Whether there is a baseline row that was not deleted.
+    is_baselined: bool,
     pending_baseline: Option<&'a Version>,
     /// None: no limit.
     target: Option<&'a Version>,
@@ -97,7 +98,8 @@ pub(super) fn overview<'a>(
     rows.extend(open.into_iter().map(|id| context.open_row(&resolved, id)));
 
     let rows = order::sorted(rows);
-    let mut overview = Overview { rows, settings, baseline: context.applied_baseline };
+    let mut overview =
+        Overview { rows, settings, baseline: context.applied_baseline.filter(|_| context.is_baselined) };
     if settings.target == Target::Next {
         limit_to_next(&mut overview);
     }
@@ -161,12 +163,9 @@ fn split_rows(history: &History) -> Result<(Vec<Applied<'_>>, Vec<Applied<'_>>),
                 versioned.push(Applied { read, out_of_order: false, deleted: false });
             }
             None => {
-                if deletes {
-                    mark_deleted(
-                        latest_description.get(row.description.as_str()),
-                        &mut repeatable,
-                        &row.description,
-                    )?;
+                // For repeatables Flyway does not mind a second one.
+                if deletes && let Some(&latest) = latest_description.get(row.description.as_str()) {
+                    repeatable[latest].deleted = true;
                 }
                 if !synthetic {
                     latest_description.insert(&row.description, repeatable.len());
@@ -205,10 +204,9 @@ fn read_versions<'a>(versioned: &mut [Applied<'a>], context: &mut Context<'a>) {
         } else {
             applied.out_of_order = true;
         }
-        if row_type.is_baseline() && applied.deleted {
-            context.deleted_baselines.push(version);
-        } else if row_type.is_baseline() {
+        if row_type.is_baseline() {
             context.applied_baseline = context.applied_baseline.max(Some(version));
+            context.is_baselined |= !applied.deleted;
         }
     }
     // A baseline script only runs on a database on which no version was applied.
@@ -296,24 +294,25 @@ impl<'a> Context<'a> {
     /// The state of a file without a row.
     fn open_state(&self, script: &ResolvedScript) -> State {
         let Some(version) = script.version() else { return State::Pending };
-        let baseline = self.applied_baseline.or(self.pending_baseline);
+        let applied = self.applied_baseline.filter(|_| self.is_baselined);
+        let baseline = applied.or(self.pending_baseline);
         let is_baseline_script = script.name.kind == ScriptKind::Baseline;
         match baseline.map(|baseline| version.cmp(baseline)) {
             Some(Ordering::Less) => return State::BelowBaseline,
             // On a database without a version the highest baseline script runs, but not a second time.
             Some(Ordering::Equal)
-                if is_baseline_script
-                    && self.applied_baseline.is_none()
-                    && !self.deleted_baselines.contains(&version) =>
+                if is_baseline_script && applied.is_none() && self.applied_baseline != Some(version) =>
             {
                 return State::Pending;
             }
             Some(Ordering::Equal) => return State::BaselineIgnored,
-            _ if is_baseline_script => return State::Ignored,
             _ => {}
         }
         if self.nothing_below_target || self.target.is_some_and(|target| version > target) {
             return State::AboveTarget;
+        }
+        if is_baseline_script {
+            return State::Ignored;
         }
         if !self.out_of_order && Some(version) < self.last_applied {
             return State::Ignored;
@@ -352,6 +351,9 @@ impl<'a> Context<'a> {
     fn unresolved_state(&self, applied: &Applied<'_>) -> State {
         let row = &applied.read.row;
         let version = applied.version();
+        if row.row_type.is_baseline() && !row.success {
+            return State::Failed;
+        }
         if version.is_none() && !self.is_latest(applied) {
             return State::Superseded;
         }
