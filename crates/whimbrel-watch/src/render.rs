@@ -1,5 +1,7 @@
 //! What the tool prints: results and findings on stdout, conversation on stderr.
 
+use std::path::Path;
+
 use serde::Serialize;
 use whimbrel_cli::printer::Printer;
 use whimbrel_flow::image::{ImageEvent, ImageFinding, ImageReport};
@@ -12,13 +14,13 @@ struct Line<'a> {
     event: &'a ImageEvent,
 }
 
-/// Prints one event: in JSON one object a line; as text what a person wants to know.
-pub(crate) fn event(event: &ImageEvent, printer: &Printer) {
+/// Prints one event: in JSON one object a line; as text what a person wants to know, with paths as seen from `here`.
+pub(crate) fn event(event: &ImageEvent, here: &Path, printer: &Printer) {
     if printer.is_json() {
         return printer.json(&Line { schema: 1, event });
     }
     match event {
-        ImageEvent::Finding(found) => finding(found, printer),
+        ImageEvent::Finding(found) => finding(found, here, printer),
         ImageEvent::Checked { scripts, databases, millis, .. } => {
             printer
                 .status(format!("checked {scripts} scripts of {} databases ({millis} ms)", databases.len()));
@@ -32,19 +34,25 @@ pub(crate) fn event(event: &ImageEvent, printer: &Printer) {
             printer.line(format!("unchanged {} ({} ms)", name(report), report.millis.total));
         }
         ImageEvent::Refused { errors } => {
-            let what = if *errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") };
-            printer.line(format!("not delivered: {what}; the last good image stays"));
+            printer.line(format!("not delivered: {}; the last good image stays", count(*errors, "error")));
         }
     }
 }
 
-fn finding(found: &ImageFinding, printer: &Printer) {
+/// A number with its word.
+pub(crate) fn count(number: usize, word: &str) -> String {
+    if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
+}
+
+fn finding(found: &ImageFinding, here: &Path, printer: &Printer) {
     let word = match found.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
         Severity::Note => "note",
     };
     let place = found.place().unwrap_or_else(|| found.database.clone());
+    let place =
+        Path::new(&place).strip_prefix(here).map_or(&*place, |below| below.to_str().unwrap_or(&place));
     printer.line(format!("{place}: {word}[{}]: {}", found.slug, found.message));
     if let Some(next) = &found.next_step {
         printer.line(format!("  next: {next}"));

@@ -34,7 +34,7 @@ pub async fn run(
     let settings = WatchSettings::resolve(args, &project, environment, caller)?;
     tell_runner(&settings, printer);
     let stop = Stop::watch().map_err(|error| CommandError::new(ErrorKind::Bug, error))?;
-    let mut rounds = Rounds { round: Round::new(settings.round.clone()), settings, stop, printer };
+    let mut rounds = Rounds { round: Round::new(settings.round.clone()), settings, here, stop, printer };
     if rounds.settings.once { rounds.once(&project).await } else { rounds.watch(project).await }
 }
 
@@ -49,6 +49,7 @@ fn tell_runner(settings: &WatchSettings, printer: &Printer) {
 struct Rounds<'a> {
     round: Round,
     settings: WatchSettings,
+    here: PathBuf,
     stop: Stop,
     printer: &'a Printer,
 }
@@ -103,7 +104,7 @@ impl Rounds<'_> {
         let count = folders.len();
         let watcher =
             Watcher::start(WatchedPaths { folders, files }, self.settings.watch).map_err(watch_error)?;
-        self.printer.status(format!("watching {count} folders of scripts; Ctrl-C ends"));
+        self.printer.status(format!("watching {} of scripts; Ctrl-C ends", render::count(count, "folder")));
         Ok(watcher)
     }
 
@@ -128,9 +129,9 @@ impl Rounds<'_> {
     }
 
     async fn one_round(&mut self, project: &Project) -> Result<Outcome, CommandError> {
-        let printer = self.printer.clone();
-        let outcome =
-            self.round.run(project, &|event| render::event(&event, &printer)).await.map_err(round_error)?;
+        let (printer, here) = (self.printer, &self.here);
+        let told = |event| render::event(&event, here, printer);
+        let outcome = self.round.run(project, &told).await.map_err(round_error)?;
         if let (Outcome::Delivered(report), Some(file)) = (&outcome, &self.settings.ref_out) {
             let reference = report.pushed.clone().unwrap_or_else(|| report.digest.to_string());
             write_reference(file, &reference).map_err(CommandError::usage)?;

@@ -62,19 +62,25 @@ fn first_error(statement: &str) -> Option<(String, usize)> {
     // A parser that gives up on a script must not end the watch: then the server has the last word, as always.
     let errors = catch_unwind(AssertUnwindSafe(|| SourceFile::parse(statement).errors())).ok()?;
     let error = errors.first()?;
-    Some((words(error.message(), statement), usize::from(error.range().start()).min(statement.len())))
+    let offset = usize::from(error.range().start()).min(statement.len());
+    // The parser points behind the last token where it misses one: the reader wants the next one.
+    let rest = statement.get(offset..).unwrap_or_default();
+    let offset = offset + (rest.len() - rest.trim_start().len());
+    Some((words(error.message(), statement.get(offset..).unwrap_or_default()), offset))
 }
 
-/// The parser's words, and the beginning of the statement for those who do not count lines.
-fn words(message: &str, statement: &str) -> String {
-    let first_line = statement
-        .lines()
-        .map(str::trim)
-        .find(|line| !line.is_empty() && !line.starts_with("--"))
-        .unwrap_or_default();
-    let shown: String = first_line.chars().take(60).collect();
-    let dots = if shown.len() < first_line.len() { "…" } else { "" };
-    format!("{message}, in `{shown}{dots}`")
+/// The server's words for the same thing, and the parser's.
+fn words(message: &str, rest: &str) -> String {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+    let token = match end {
+        0 => rest.chars().next().map(String::from),
+        _ => Some(rest[..end].chars().take(60).collect()),
+    };
+    match token {
+        Some(token) => format!("syntax error at or near \"{token}\" ({message})"),
+        None => format!("syntax error at the end of the statement ({message})"),
+    }
 }
 
 fn place(text: &str, offset: usize) -> (u64, u64) {
@@ -136,7 +142,15 @@ mod tests {
     fn misspelt_statement_is_found_with_its_place() {
         let found = check("create table a (id int);\n\n  creat table b (id int);\n");
         assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].starts_with("3:3 "), "{found:?}");
+        assert!(found[0].starts_with("3:3 syntax error at or near \"creat\" ("), "{found:?}");
+    }
+
+    #[test]
+    fn missing_end_is_told_as_such() {
+        let found = check("select 1;\ncreate table a (id int,\n");
+        assert!(found.iter().all(|f| f.contains("syntax error")), "{found:?}");
+        let found = check("create index on;");
+        assert!(found[0].contains("at the end of the statement"), "{found:?}");
     }
 
     #[test]
