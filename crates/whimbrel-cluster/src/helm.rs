@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use thiserror::Error;
 use tokio::io::AsyncWriteExt;
@@ -42,6 +43,8 @@ pub struct Release {
     pub status: String,
     /// What helm says about it.
     pub description: String,
+    /// When its operation began, where helm tells it.
+    pub updated: Option<Timestamp>,
 }
 
 impl Release {
@@ -118,6 +121,8 @@ struct Entry {
     status: String,
     #[serde(default)]
     description: String,
+    #[serde(default)]
+    updated: String,
 }
 
 impl Helm {
@@ -128,6 +133,7 @@ impl Helm {
             revision: entry.revision,
             status: entry.status,
             description: entry.description,
+            updated: entry.updated.parse().ok(),
         }))
     }
 
@@ -152,8 +158,15 @@ impl Helm {
     pub async fn upgrade(&self, upgrade: &Upgrade<'_>, cancel: &CancellationToken) -> Result<(), HelmError> {
         let timeout = format!("{}s", upgrade.timeout.as_secs());
         let arguments = [
-            "upgrade", upgrade.release, upgrade.chart, "--install", "--create-namespace", "--timeout", &timeout,
-            "--values", "-",
+            "upgrade",
+            upgrade.release,
+            upgrade.chart,
+            "--install",
+            "--create-namespace",
+            "--timeout",
+            &timeout,
+            "--values",
+            "-",
         ];
         let limit = upgrade.timeout + BEYOND;
         self.run_until("upgrade", &arguments, Some(upgrade.values), limit, cancel).await.map(drop)
@@ -162,7 +175,9 @@ impl Helm {
     async fn history(&self, release: &str) -> Result<Vec<Entry>, HelmError> {
         let verb = "history";
         match self.run(verb, &[verb, release, "--max", "50", "--output", "json"], None, QUESTION).await {
-            Ok(output) => serde_json::from_slice(&output.stdout).map_err(|source| HelmError::Answer { verb, source }),
+            Ok(output) => {
+                serde_json::from_slice(&output.stdout).map_err(|source| HelmError::Answer { verb, source })
+            }
             Err(HelmError::Failed { words, .. }) if words.contains("not found") => Ok(Vec::new()),
             Err(error) => Err(error),
         }

@@ -17,6 +17,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use k8s_openapi::api::{
     batch::v1::{Job, JobCondition},
     core::v1::{ContainerStatus, Event, Pod},
@@ -24,7 +25,7 @@ use k8s_openapi::api::{
 
 use crate::{
     Blocker, Output,
-    attempt::{Attempt, statuses},
+    attempt::{Attempt, created_of, statuses},
     clean::clean_text,
 };
 
@@ -243,11 +244,27 @@ fn out_of_memory(status: &ContainerStatus, subject: &str) -> Option<Blocker> {
     })
 }
 
+/// A Pod that came after the complaint answers it; one that was there before does not.
+fn no_pod_since(event: &Event, attempts: &[Attempt]) -> bool {
+    let Some(last) = attempts.last() else { return true };
+    let newest = created_of(&last.pod);
+    last.is_over() && time_of(event).is_some_and(|time| newest.is_none_or(|newest| newest < time))
+}
+
+fn time_of(event: &Event) -> Option<Timestamp> {
+    let counted =
+        event.series.as_ref().and_then(|series| series.last_observed_time.as_ref()).map(|time| time.0);
+    let last = event.last_timestamp.as_ref().map(|time| time.0);
+    counted.or(last).or_else(|| event.event_time.as_ref().map(|time| time.0))
+}
+
 fn of_event(event: &Event, job_uid: &str, job: &str, attempts: &[Attempt], found: &mut Vec<Blocker>) {
     let uid = event.involved_object.uid.as_deref().unwrap_or_default();
     let reason = event.reason.as_deref().unwrap_or_default();
     let (slug, subject) = match reason {
-        "FailedCreate" if uid == job_uid && attempts.is_empty() => ("pod-not-created", job.to_owned()),
+        "FailedCreate" if uid == job_uid && no_pod_since(event, attempts) => {
+            ("pod-not-created", job.to_owned())
+        }
         "FailedMount" | "FailedAttachVolume" | "FailedCreatePodSandBox" => {
             let waits =
                 |attempt: &&Attempt| attempt.uid() == uid && !attempt.has_started() && !attempt.is_over();

@@ -105,4 +105,22 @@ mod tests {
         assert_eq!(parse_stamped(b"unable to retrieve container logs for containerd://abc"), None);
         assert_eq!(parse_stamped(b""), None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn pieces_make_the_same_lines_as_the_whole(text in "[ab\n]{0,40}", size in 1..9_usize) {
+            let mut splitter = Splitter::default();
+            let mut lines: Vec<RawLine> = text.as_bytes().chunks(size).flat_map(|piece| splitter.feed(piece)).collect();
+            lines.extend(splitter.finish());
+            let whole: Vec<&str> = text.lines().collect();
+            proptest::prop_assert_eq!(texts(&lines), whole);
+        }
+
+        #[test]
+        fn no_bytes_are_too_strange_for_a_timestamp(line in proptest::collection::vec(0..=255_u8, 0..40)) {
+            if let Some((_, text)) = parse_stamped(&line) {
+                proptest::prop_assert!(line.ends_with(text));
+            }
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! How a Job ended, and how we know.
 
+use jiff::Timestamp;
 use k8s_openapi::api::{
     batch::v1::{Job, JobCondition},
     core::v1::Event,
@@ -36,6 +37,8 @@ pub enum KnownBy {
     RunRecord,
     /// How the last container ended; the Job itself is gone.
     LastAttempt,
+    /// The state of the Helm release that the Job was a hook of; the Job itself is gone.
+    Release,
     /// Nothing.
     Nothing,
 }
@@ -51,6 +54,8 @@ pub struct Outcome {
     pub job: String,
     /// The Job's UID.
     pub uid: String,
+    /// When the Job was made.
+    pub created: Option<Timestamp>,
     /// How many attempts were seen.
     pub attempts: u32,
     /// Kubernetes' word: `BackoffLimitExceeded`, `DeadlineExceeded`, …
@@ -81,6 +86,7 @@ impl std::fmt::Display for Outcome {
             KnownBy::Condition | KnownBy::Nothing => Ok(()),
             KnownBy::Event => f.write_str(" (the Job is gone; by its events)"),
             KnownBy::RunRecord => f.write_str(" (the Job is gone; by the runner's record)"),
+            KnownBy::Release => f.write_str(" (the Job is gone; by its Helm release)"),
             KnownBy::LastAttempt => f.write_str(" (the Job is gone; by its last container)"),
         }
     }
@@ -124,6 +130,7 @@ pub(crate) fn decide(
         known_by,
         job: job.metadata.name.clone().unwrap_or_default(),
         uid: job.metadata.uid.clone().unwrap_or_default(),
+        created: job.metadata.creation_timestamp.as_ref().map(|time| time.0),
         attempts: u32::try_from(attempts.len()).unwrap_or(u32::MAX),
         reason: reason.filter(|reason| reason != "CompletionsReached"),
         message: message.map(|message| clean_text(&message)).filter(|message| !message.is_empty()),

@@ -148,6 +148,8 @@ impl State {
         }
         if let Some(followed) = self.followed.as_mut().filter(|followed| followed.uid == uid) {
             followed.job = job.clone();
+            // A list from a cache may have been older than the Job.
+            followed.gone_at = None;
         }
         self.candidates.insert(uid, job);
     }

@@ -4,6 +4,7 @@
 //! [`render::Renderer`] turns what [`whimbrel_cluster::follow`] tells into lines.
 
 pub mod cli;
+mod release;
 pub mod render;
 pub mod run;
 pub mod settings;

@@ -18,6 +18,7 @@ use whimbrel_joblog::{Output, Verdict};
 
 use crate::{
     cli::TailArgs,
+    release,
     render::Renderer,
     settings::{self, TailSettings},
 };
@@ -31,6 +32,7 @@ pub async fn run(args: &TailArgs, global: &GlobalArgs, printer: Printer) -> Resu
     let cluster = Cluster::connect(settings.connect.clone()).await.map_err(cluster_error)?;
     let mut stop = Stop::watch().map_err(|error| CommandError::new(ErrorKind::Bug, error))?;
     let cancel = CancellationToken::new();
+    let said = printer.clone();
     let end = {
         let mut following = pin!(follow_and_show(&settings, &cluster, cancel.clone(), printer));
         tokio::select! {
@@ -43,8 +45,10 @@ pub async fn run(args: &TailArgs, global: &GlobalArgs, printer: Printer) -> Resu
     };
     match end {
         FollowEnd::Outcome(outcome) => Ok(exit_of(outcome.verdict)),
-        // Only a blocker stops it, and it was shown.
-        FollowEnd::Stopped | FollowEnd::NoJob => Ok(ExitCode::No),
+        FollowEnd::Stopped | FollowEnd::NoJob => {
+            said.status("stopped at the first blocker, as --fail-fast asks; the Job goes on without us");
+            Ok(ExitCode::No)
+        }
         FollowEnd::Deadline { waiting_for } => {
             let seconds = settings.timeout.as_secs();
             Err(CommandError::new(ErrorKind::Deadline, format!("{seconds} s passed {waiting_for}"))
@@ -71,13 +75,24 @@ async fn follow_and_show(
     let mut renderer = Renderer::new(printer, settings.style);
     let fail_fast = settings.fail_fast;
     let tell = |output: &Output| {
-        renderer.show(output);
+        match output {
+            // Another witness may be asked first.
+            Output::Outcome(_) => {}
+            output => renderer.show(output),
+        }
         match output {
             Output::Blocker(_) if fail_fast => ControlFlow::Break(()),
             _ => ControlFlow::Continue(()),
         }
     };
-    follow(cluster, options, cancel, tell).await.map_err(cluster_error)
+    let mut end = follow(cluster, options, cancel, tell).await.map_err(cluster_error)?;
+    if let FollowEnd::Outcome(outcome) = &mut end {
+        if outcome.verdict == Verdict::Unknown {
+            release::ask(settings, cluster, outcome).await;
+        }
+        renderer.show(&Output::Outcome(outcome.clone()));
+    }
+    Ok(end)
 }
 
 /// The exit code of a verdict.

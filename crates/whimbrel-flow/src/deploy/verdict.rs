@@ -90,6 +90,7 @@ mod tests {
             known_by: KnownBy::Condition,
             job: "db-migrations".to_owned(),
             uid: "1".to_owned(),
+            created: None,
             attempts: 1,
             reason: Some(reason.to_owned()),
             message: None,

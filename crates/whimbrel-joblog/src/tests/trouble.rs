@@ -74,6 +74,31 @@ fn a_quota_keeps_the_pod_from_being_made_until_one_is() {
 }
 
 #[test]
+fn a_quota_can_also_keep_the_second_attempt_from_being_made() {
+    let mut driver = Driver::new();
+    driver.fresh_job("a").pod(pod("a", 1, "Failed", ended(1, "Error")));
+    let Input::Event(mut complaint) = event("Job", "a", "FailedCreate", "exceeded quota") else {
+        unreachable!()
+    };
+    complaint.last_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+    driver.give(Input::Event(complaint.clone()));
+    assert!(driver.slugs().is_empty(), "the first attempt came after it");
+    complaint.last_timestamp = serde_json::from_value(json!("2026-01-01T00:00:30Z")).unwrap();
+    driver.give(Input::Event(complaint));
+    assert_eq!(driver.slugs(), ["+pod-not-created"]);
+    driver.pod(pod("a", 2, "Pending", waiting("ContainerCreating", "")));
+    assert_eq!(driver.slugs(), ["+pod-not-created", "-pod-not-created"]);
+}
+
+#[test]
+fn a_list_from_an_old_cache_does_not_end_a_job() {
+    let mut driver = Driver::new();
+    driver.fresh_job("a").give(Input::JobsListed(Vec::new())).wait(2);
+    driver.job("a", json!({"active": 1})).wait(20);
+    assert!(driver.outcome().is_none());
+}
+
+#[test]
 fn a_volume_that_cannot_be_mounted_is_told_even_if_the_event_came_first() {
     let mut driver = Driver::new();
     driver.fresh_job("a").give(event("Pod", "pod-a-1", "FailedMount", "secret \"x\" not found"));

@@ -55,6 +55,7 @@ fn outputs() -> Vec<Output> {
         known_by: KnownBy::Condition,
         job: "db".to_owned(),
         uid: "u".to_owned(),
+        created: None,
         attempts: 2,
         reason: Some("BackoffLimitExceeded".to_owned()),
         message: Some("Job has reached the specified backoff limit".to_owned()),
@@ -90,6 +91,22 @@ fn text_is_for_people() {
 }
 
 #[test]
+fn a_database_names_itself_and_tells_its_failure_whole() {
+    let failed = json!({"schema": 1, "run": "r", "seq": 3, "level": "error", "event": "database-finished",
+                        "database": "threads", "message": "failed; the database is at version 5",
+                        "error": "script V9__x.sql failed\n  ERROR: no such column"});
+    let script = json!({"schema": 1, "run": "r", "seq": 2, "level": "error", "event": "script-failed",
+                        "database": "threads", "message": "V9__x.sql failed at V9__x.sql:4:8", "error": "no such column"});
+    let outputs = [line(1, &script.to_string()), line(1, &failed.to_string())];
+    insta::assert_snapshot!(shown(Format::Text, Style::default(), &outputs), @r"
+    error: threads: V9__x.sql failed at V9__x.sql:4:8
+    error: threads: failed; the database is at version 5
+        script V9__x.sql failed
+          ERROR: no such column
+    ");
+}
+
+#[test]
 fn json_is_one_object_a_line() {
     insta::assert_snapshot!(shown(Format::Json, Style::default(), &outputs()), @r#"
     {"schema":1,"type":"notice","slug":"job-found","message":"following job db"}
@@ -98,7 +115,7 @@ fn json_is_one_object_a_line() {
     {"schema":1,"type":"log","attempt":1,"pod":"db-1","container":"migrate","time":"2026-01-01T00:00:01.5Z","text":"plain"}
     {"schema":1,"type":"gap","attempt":1,"pod":"db-1","container":"migrate","loss":"lines","run":"r","first":12,"last":40}
     {"schema":1,"type":"log","attempt":2,"pod":"db-2","container":"migrate","time":"2026-01-01T00:00:01.5Z","text":"{\"schema\":1,\"run\":\"r\",\"seq\":2,\"time\":\"2026-01-01T00:00:01.25Z\",\"level\":\"error\",\"message\":\"V2__x.sql:3:1: syntax error\\nhint: look\"}","fields":{"schema":1,"run":"r","seq":2,"time":"2026-01-01T00:00:01.25Z","level":"error","message":"V2__x.sql:3:1: syntax error\nhint: look"}}
-    {"schema":1,"type":"outcome","verdict":"failed","known_by":"condition","job":"db","uid":"u","attempts":2,"reason":"BackoffLimitExceeded","message":"Job has reached the specified backoff limit","exit_code":7,"record":null}
+    {"schema":1,"type":"outcome","verdict":"failed","known_by":"condition","job":"db","uid":"u","created":null,"attempts":2,"reason":"BackoffLimitExceeded","message":"Job has reached the specified backoff limit","exit_code":7,"record":null}
     "#);
 }
 
@@ -120,6 +137,7 @@ fn the_record_speaks_where_no_line_was_seen() {
         known_by: KnownBy::RunRecord,
         job: "db".to_owned(),
         uid: "u".to_owned(),
+        created: None,
         attempts: 1,
         reason: None,
         message: None,
