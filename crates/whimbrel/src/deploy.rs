@@ -11,6 +11,7 @@ use whimbrel_cli::env::{self, Environment};
 use whimbrel_cli::error::{CommandError, ErrorKind};
 use whimbrel_cli::exit::ExitCode;
 use whimbrel_cli::printer::Printer;
+use whimbrel_cli::project::{ProjectFile, Registry};
 use whimbrel_cli::signals::{Stop, Urgency};
 use whimbrel_cluster::helm::Repair;
 use whimbrel_contract::Conclusion;
@@ -33,6 +34,10 @@ pub struct DeployArgs {
     /// Deploy the image with this digest [default: what the project's tag stands for now]
     #[arg(long, value_name = "sha256:…")]
     pub digest: Option<Digest>,
+
+    /// The names of the image.
+    #[command(flatten)]
+    pub image: ImageArgs,
 
     /// Set a placeholder; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
@@ -63,6 +68,45 @@ pub struct DeployArgs {
     pub no_secrets_check: bool,
 }
 
+/// Names of the image that differ from the project's.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ImageArgs {
+    /// The registry, as this machine names it, instead of the project's
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub push: Option<String>,
+
+    /// The registry, as the cluster names it, instead of the project's
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub pull: Option<String>,
+
+    /// The image's repository, without a host, instead of the project's
+    #[arg(long, value_name = "NAME")]
+    pub repository: Option<String>,
+
+    /// The tag whose image is deployed by digest, instead of the project's
+    #[arg(long, value_name = "TAG")]
+    pub tag: Option<String>,
+}
+
+impl ImageArgs {
+    /// Puts the names that were given in place of the file's.
+    fn replace_in(&self, file: &mut ProjectFile) {
+        if let Some(push) = &self.push {
+            let pull = file.registry.as_ref().and_then(|registry| registry.pull.clone());
+            file.registry = Some(Registry { push: push.clone(), pull });
+        }
+        if let (Some(pull), Some(registry)) = (&self.pull, &mut file.registry) {
+            registry.pull = Some(pull.clone());
+        }
+        if let (Some(repository), Some(image)) = (&self.repository, &mut file.image) {
+            image.repository.clone_from(repository);
+        }
+        if let (Some(tag), Some(image)) = (&self.tag, &mut file.image) {
+            image.tag.clone_from(tag);
+        }
+    }
+}
+
 /// Deploys, and ends with the runner's own code when a script failed.
 pub(crate) async fn run(
     args: &DeployArgs,
@@ -70,7 +114,8 @@ pub(crate) async fn run(
     environment: &impl Environment,
     printer: &Printer,
 ) -> Result<ExitCode, CommandError> {
-    let project = find_project(global)?;
+    let mut project = find_project(global)?;
+    args.image.replace_in(&mut project.file);
     let options = options(args, environment);
     let mut renderer = Renderer::new(printer);
     let cancel = CancellationToken::new();
@@ -186,4 +231,33 @@ fn event_json(event: &DeployEvent<'_>) -> Value {
         DeployEvent::Tail(_) => "tail",
     };
     json!({ "schema": 1, "event": slug, "message": event_text(event) })
+}
+
+#[cfg(test)]
+mod tests {
+    use whimbrel_cli::project::{Image, ProjectFile, Registry};
+
+    use super::ImageArgs;
+
+    #[test]
+    fn a_given_name_replaces_the_files_and_leaves_the_others() {
+        let mut file = ProjectFile {
+            image: Some(Image { repository: "a/b".to_owned(), tag: "dev".to_owned() }),
+            registry: Some(Registry { push: "localhost:5000".to_owned(), pull: Some("reg:5000".to_owned()) }),
+            ..ProjectFile::default()
+        };
+        let given = ImageArgs { push: Some("localhost:5001".to_owned()), ..ImageArgs::default() };
+        given.replace_in(&mut file);
+        let registry = file.registry.clone().expect("it is there");
+        assert_eq!((registry.push.as_str(), registry.pull()), ("localhost:5001", "reg:5000"));
+        let given = ImageArgs {
+            pull: Some("other:5000".to_owned()),
+            repository: Some("c/d".to_owned()),
+            tag: Some("v1".to_owned()),
+            ..ImageArgs::default()
+        };
+        given.replace_in(&mut file);
+        assert_eq!(file.registry.as_ref().map(Registry::pull), Some("other:5000"));
+        assert_eq!(file.image, Some(Image { repository: "c/d".to_owned(), tag: "v1".to_owned() }));
+    }
 }
