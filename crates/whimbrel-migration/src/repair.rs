@@ -89,9 +89,7 @@ pub fn plan_repair(
         });
         rank = rank.wrapping_add(1);
     }
-    actions.extend(
-        overview.rows().iter().filter(|row| !is_ignored(&settings.ignore_patterns, row)).filter_map(align),
-    );
+    actions.extend(overview.rows().iter().filter_map(align));
     Ok(actions)
 }
 

@@ -41,6 +41,7 @@ const ON_PURPOSE: &[(&str, &str)] = &[
 #[test]
 fn files_and_history_mean_what_flyway_says_they_mean() {
     let mut text = include_str!("data/flyway-postgresql.jsonl").to_owned();
+    text.push_str(include_str!("data/flyway-generated.jsonl"));
     // More cases of the same format, for those who ask real Flyway about generated ones.
     if let Some(path) = std::env::var_os("WHIMBREL_GOLDEN_CASES") {
         text.push_str(&fs_err::read_to_string(path).expect("the file of cases can be read"));

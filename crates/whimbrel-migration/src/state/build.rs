@@ -27,10 +27,9 @@ struct Applied<'a> {
 struct Context<'a> {
     last_resolved: Option<&'a Version>,
     last_applied: Option<&'a Version>,
-    /// The highest version of any baseline row, deleted ones too.
+    /// The highest version of any baseline row, deleted ones too: those count as long as any version is
+    /// applied.
     applied_baseline: Option<&'a Version>,
-    /// Whether there is a baseline row that was not deleted.
-    is_baselined: bool,
     pending_baseline: Option<&'a Version>,
     /// None: no limit.
     target: Option<&'a Version>,
@@ -89,6 +88,7 @@ pub(super) fn overview<'a>(
         if let Some(id) = script
             && context.is_latest(applied)
             && !applied.deleted
+            && row.row_type != RowType::Delete
             && scripts[id.index()].checksum_matches(row.checksum)
         {
             open.remove(&id);
@@ -98,8 +98,7 @@ pub(super) fn overview<'a>(
     rows.extend(open.into_iter().map(|id| context.open_row(&resolved, id)));
 
     let rows = order::sorted(rows);
-    let mut overview =
-        Overview { rows, settings, baseline: context.applied_baseline.filter(|_| context.is_baselined) };
+    let mut overview = Overview { rows, settings, baseline: context.effective_baseline() };
     if settings.target == Target::Next {
         limit_to_next(&mut overview);
     }
@@ -206,7 +205,6 @@ fn read_versions<'a>(versioned: &mut [Applied<'a>], context: &mut Context<'a>) {
         }
         if row_type.is_baseline() {
             context.applied_baseline = context.applied_baseline.max(Some(version));
-            context.is_baselined |= !applied.deleted;
         }
     }
     // A baseline script only runs on a database on which no version was applied.
@@ -258,7 +256,8 @@ fn limit_to_next(overview: &mut Overview<'_>) {
     let first = overview.rows.iter().find(|row| row.state == State::Pending).and_then(|row| row.version);
     let Some(first) = first else { return };
     for row in &mut overview.rows {
-        if row.state == State::Pending && row.version > Some(first) {
+        let is_open = row.applied.is_none() && matches!(row.state, State::Pending | State::Ignored);
+        if is_open && row.version > Some(first) {
             row.state = State::AboveTarget;
         }
     }
@@ -291,10 +290,14 @@ impl<'a> Context<'a> {
         }
     }
 
+    fn effective_baseline(&self) -> Option<&'a Version> {
+        self.applied_baseline.filter(|_| self.last_applied.is_some())
+    }
+
     /// The state of a file without a row.
     fn open_state(&self, script: &ResolvedScript) -> State {
         let Some(version) = script.version() else { return State::Pending };
-        let applied = self.applied_baseline.filter(|_| self.is_baselined);
+        let applied = self.effective_baseline();
         let baseline = applied.or(self.pending_baseline);
         let is_baseline_script = script.name.kind == ScriptKind::Baseline;
         match baseline.map(|baseline| version.cmp(baseline)) {
@@ -355,7 +358,7 @@ impl<'a> Context<'a> {
             return State::Failed;
         }
         if version.is_none() && !self.is_latest(applied) {
-            return State::Superseded;
+            return if row.success { State::Superseded } else { State::Failed };
         }
         let is_past = version.is_none() || version < self.last_resolved;
         match (is_past, row.success) {
