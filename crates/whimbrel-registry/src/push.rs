@@ -62,9 +62,25 @@ const PARALLEL: usize = 4;
 const COPY_LIMIT: u64 = 2 * 1024 * 1024 * 1024;
 
 impl Registry {
+    /// Asks what a push would have to do, and sends nothing. `None`: the image is there under all tags.
+    pub async fn plan_image(
+        &self,
+        image: &Image,
+        target: &Reference,
+        tags: &[String],
+        deadline: Instant,
+    ) -> Result<Option<PushPlan>, RegistryError> {
+        let push =
+            Push { registry: self, repository: target.repository(), base: None, deadline, on_event: &|_| {} };
+        if push.is_there(image, tags).await? {
+            return Ok(None);
+        }
+        Ok(Some(plan_push(image, target, tags, &push.ask_for_blobs(image).await?)))
+    }
+
     /// Pushes `image` to `target`'s repository under `tags`, or by digest only without tags. Tags move last.
     ///
-    /// `bases` is the registry that layers of a base in another registry are read from.
+    /// `base` is the registry that layers of a base in another registry are read from.
     pub async fn push_image(
         &self,
         image: &Image,

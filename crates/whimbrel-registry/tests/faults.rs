@@ -73,6 +73,21 @@ async fn unchanged_image_costs_one_question() {
 }
 
 #[tokio::test]
+async fn plan_sends_nothing() {
+    let fake = Fake::start().await;
+    let image = image("select 1;");
+    let target = Reference::try_new(fake.name.clone(), REPOSITORY).unwrap();
+    let plan = || async {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        registry(&fake, None).plan_image(&image, &target, &["dev".to_owned()], deadline).await.unwrap()
+    };
+    assert_eq!(plan().await.map(|plan| plan.blobs.len()), Some(2));
+    assert_eq!((fake.requests("PUT"), fake.requests("POST")), (0, 0));
+    push(&fake, &image).await.unwrap();
+    assert_eq!(plan().await, None);
+}
+
+#[tokio::test]
 async fn tag_moves_after_everything_else() {
     let fake = Fake::start().await;
     push(&fake, &image("select 1;")).await.unwrap();

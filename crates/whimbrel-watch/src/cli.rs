@@ -29,6 +29,10 @@ pub struct WatchArgs {
     #[arg(long)]
     pub once: bool,
 
+    /// Tell what would be delivered, and write nothing; implies --once
+    #[arg(long)]
+    pub dry_run: bool,
+
     /// Deliver to registry://HOST/REPOSITORY[:TAG], oci:FOLDER or docker[:NAME]; default: the project's registry
     #[arg(long, value_name = "DESTINATION")]
     pub to: Option<Destination>,

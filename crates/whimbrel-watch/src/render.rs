@@ -29,7 +29,8 @@ pub(crate) fn event(event: &ImageEvent, here: &Path, printer: &Printer) {
         ImageEvent::Waiting { operation, attempt, pause_millis, reason } => {
             printer.status(format!("{operation}: {reason}; attempt {attempt}, again in {pause_millis} ms"));
         }
-        ImageEvent::Pushed(report) => printer.line(pushed(report)),
+        ImageEvent::Planned(report) => printer.line(sent("would push", report)),
+        ImageEvent::Pushed(report) => printer.line(sent("pushed", report)),
         ImageEvent::Unchanged(report) => {
             printer.line(format!("unchanged {} ({} ms)", name(report), report.millis.total));
         }
@@ -59,11 +60,11 @@ fn finding(found: &ImageFinding, here: &Path, printer: &Printer) {
     }
 }
 
-fn pushed(report: &ImageReport) -> String {
-    let sent = report.blobs_sent;
-    let all = sent + report.blobs_reused;
-    let ImageReport { bytes, millis, .. } = report;
-    format!("pushed {} ({sent} of {all} blobs sent, {}, {} ms)", name(report), size(*bytes), millis.total)
+fn sent(verb: &str, report: &ImageReport) -> String {
+    let ImageReport { blobs_sent, blobs_reused, bytes, millis, .. } = report;
+    let all = blobs_sent + blobs_reused;
+    let (name, size) = (name(report), size(*bytes));
+    format!("{verb} {name} ({blobs_sent} of {all} blobs, {size}, {} ms)", millis.total)
 }
 
 /// The most exact name that the destination has.

@@ -95,9 +95,12 @@ impl WatchSettings {
                     .unwrap_or_else(|| Delivery::default().docker_host),
                 limit: Duration::from_secs(args.timeout),
             },
+            dry_run: args.dry_run,
         };
+        let once = args.once || args.dry_run;
+        let ref_out = args.ref_out.clone().filter(|_| !args.dry_run);
         let watch = WatchOptions { poll: args.poll.map(Duration::from_millis), ..WatchOptions::default() };
-        Ok(Self { once: args.once, round, ref_out: args.ref_out.clone(), watch })
+        Ok(Self { once, round, ref_out, watch })
     }
 }
 

@@ -104,6 +104,53 @@ impl Delivery {
         }
     }
 
+    /// What a delivery would do, with nothing written anywhere.
+    pub(super) async fn plan(
+        &self,
+        image: &Image,
+        destination: &Destination,
+        names: &Names,
+    ) -> Result<Delivered, DeliverError> {
+        match destination {
+            Destination::Registry(target) => self.plan_push(image, target, &names.tags).await,
+            Destination::Layout(folder) => {
+                let files = oci_layout(image, &names.tags)?;
+                let sent = files.iter().filter(|file| !has_image(folder, std::slice::from_ref(file)));
+                let (sent, bytes) =
+                    sent.fold((0, 0), |(sent, bytes), file| (sent + 1, bytes + file.bytes.len()));
+                Ok(Delivered {
+                    unchanged: sent == 0,
+                    sent,
+                    reused: files.len() - sent,
+                    bytes: bytes as u64,
+                    image_id: None,
+                })
+            }
+            // The engine is not asked: it takes a whole archive or nothing.
+            Destination::Docker(_) => Ok(Delivered { sent: 1, ..Delivered::default() }),
+        }
+    }
+
+    async fn plan_push(
+        &self,
+        image: &Image,
+        target: &Reference,
+        tags: &[String],
+    ) -> Result<Delivered, DeliverError> {
+        let registry = self.registry(target.registry())?;
+        let planned = registry.plan_image(image, target, tags, Instant::now() + self.limit).await;
+        let plan = planned.map_err(|error| refused(target.registry(), error))?;
+        Ok(plan.map_or_else(
+            || Delivered { unchanged: true, ..Delivered::default() },
+            |plan| Delivered {
+                sent: plan.blobs.len(),
+                reused: plan.reused.len(),
+                bytes: plan.bytes(),
+                ..Delivered::default()
+            },
+        ))
+    }
+
     async fn push(
         &self,
         image: &Image,

@@ -98,6 +98,8 @@ pub enum ImageEvent {
         /// What went wrong.
         reason: String,
     },
+    /// What a delivery would do; nothing was written.
+    Planned(Box<ImageReport>),
     /// The image was delivered.
     Pushed(Box<ImageReport>),
     /// The image was there already.

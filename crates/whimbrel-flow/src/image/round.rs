@@ -30,6 +30,8 @@ pub struct RoundSettings {
     pub runner: Runner,
     /// How destinations are reached.
     pub delivery: Delivery,
+    /// Whether nothing is written, and the report tells what would be.
+    pub dry_run: bool,
 }
 
 /// How a round ended.
@@ -118,15 +120,20 @@ impl Round {
         let delivering = Instant::now();
         let names = self.names(project, &image)?;
         let destination = &self.settings.destination;
-        let delivered = self.settings.delivery.deliver(&image, destination, &names, on_event).await?;
+        let delivery = &self.settings.delivery;
+        let delivered = if self.settings.dry_run {
+            delivery.plan(&image, destination, &names).await?
+        } else {
+            delivery.deliver(&image, destination, &names, on_event).await?
+        };
         self.delivered = Some(image.sql().clone());
         millis.deliver = since(delivering);
         millis.total = since(start);
         let report = Box::new(self.report(project, &image, &names, delivered, millis));
-        on_event(if report.unchanged {
-            ImageEvent::Unchanged(report.clone())
-        } else {
-            ImageEvent::Pushed(report.clone())
+        on_event(match (report.unchanged, self.settings.dry_run) {
+            (true, _) => ImageEvent::Unchanged(report.clone()),
+            (false, true) => ImageEvent::Planned(report.clone()),
+            (false, false) => ImageEvent::Pushed(report.clone()),
         });
         Ok(Outcome::Delivered(report))
     }

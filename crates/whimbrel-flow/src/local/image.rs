@@ -41,6 +41,7 @@ impl LocalImages {
             platform,
             runner,
             delivery: Delivery::default(),
+            dry_run: false,
         };
         Self { round: Round::new(settings), without_program }
     }
