@@ -9,7 +9,7 @@
 //! | `unschedulable` | condition `PodScheduled` false | the Pod is scheduled |
 //! | `out-of-memory` | terminated `OOMKilled` | never |
 //! | `evicted` | Pod reason `Evicted`, condition `DisruptionTarget` | never |
-//! | `volume-mount`, `sandbox` | events of a Pod | a container runs |
+//! | `volume-mount`, `sandbox` | events of a Pod | the Pod gets beyond them |
 //! | `pod-not-created` | events of the Job (`FailedCreate`: quota, admission) | a Pod appears |
 //! | `suspended` | condition `Suspended` | it is resumed |
 //! | `deadline-exceeded`, `backoff-limit-exceeded`, `job-failing` | conditions `FailureTarget`, `Failed` | never |
@@ -244,6 +244,22 @@ fn out_of_memory(status: &ContainerStatus, subject: &str) -> Option<Blocker> {
     })
 }
 
+/// A kubelet under load is late with its own caches and tries again within a second: only if that goes on it is told.
+fn is_passing(event: &Event) -> bool {
+    let message = event.message.as_deref().unwrap_or_default();
+    let is_cache = message.contains("failed to sync") && message.contains("cache");
+    is_cache && event.count.unwrap_or(1) < 4
+}
+
+/// Nothing beyond volumes and sandbox was tried yet.
+fn is_being_made(pod: &Pod) -> bool {
+    statuses(pod).all(|status| {
+        let waiting = status.state.as_ref().and_then(|state| state.waiting.as_ref());
+        let reason = waiting.and_then(|waiting| waiting.reason.as_deref());
+        status.state.is_none() || matches!(reason, Some("ContainerCreating" | "PodInitializing"))
+    })
+}
+
 /// A Pod that came after the complaint answers it; one that was there before does not.
 fn no_pod_since(event: &Event, attempts: &[Attempt]) -> bool {
     let Some(last) = attempts.last() else { return true };
@@ -266,9 +282,13 @@ fn of_event(event: &Event, job_uid: &str, job: &str, attempts: &[Attempt], found
             ("pod-not-created", job.to_owned())
         }
         "FailedMount" | "FailedAttachVolume" | "FailedCreatePodSandBox" => {
-            let waits =
-                |attempt: &&Attempt| attempt.uid() == uid && !attempt.has_started() && !attempt.is_over();
+            let waits = |attempt: &&Attempt| {
+                attempt.uid() == uid && !attempt.is_over() && is_being_made(&attempt.pod)
+            };
             let Some(attempt) = attempts.iter().find(waits) else { return };
+            if is_passing(event) {
+                return;
+            }
             let slug = if reason == "FailedCreatePodSandBox" { "sandbox" } else { "volume-mount" };
             (slug, format!("pod {}", attempt.name()))
         }

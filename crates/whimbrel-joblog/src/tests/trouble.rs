@@ -104,6 +104,21 @@ fn a_volume_that_cannot_be_mounted_is_told_even_if_the_event_came_first() {
     driver.fresh_job("a").give(event("Pod", "pod-a-1", "FailedMount", "secret \"x\" not found"));
     driver.pod(pod("a", 1, "Pending", waiting("ContainerCreating", "")));
     assert_eq!(driver.slugs(), ["+volume-mount"]);
+    driver.pod(pod("a", 1, "Pending", waiting("ErrImagePull", "")));
+    assert_eq!(driver.slugs(), ["+volume-mount", "-volume-mount", "+image-pull"]);
+}
+
+#[test]
+fn a_late_cache_of_the_kubelet_is_told_only_if_it_stays_late() {
+    let message = "MountVolume.SetUp failed for volume \"x\" : failed to sync configmap cache: timed out";
+    let mut driver = Driver::new();
+    driver.fresh_job("a").pod(pod("a", 1, "Pending", waiting("ContainerCreating", "")));
+    let Input::Event(mut late) = event("Pod", "pod-a-1", "FailedMount", message) else { unreachable!() };
+    driver.give(Input::Event(late.clone()));
+    assert!(driver.slugs().is_empty());
+    late.count = Some(4);
+    driver.give(Input::Event(late));
+    assert_eq!(driver.slugs(), ["+volume-mount"]);
 }
 
 #[test]
