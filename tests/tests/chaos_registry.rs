@@ -7,7 +7,7 @@ use whimbrel_tests::project::Project;
 use whimbrel_tests::random::Random;
 use whimbrel_tests::registry::{self, Own};
 
-const ROUNDS: u32 = 12;
+const ROUNDS: u32 = 6;
 
 /// A project whose SQL is large enough for a push to take a while, and different in every round.
 fn write_scripts(project: &Project, round: u32) {

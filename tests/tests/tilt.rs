@@ -69,7 +69,7 @@ impl<'a> Tilt<'a> {
     /// `tilt ci`, to its end.
     fn ci(release: &'a Release) -> Ended {
         let tilt = Self::new(release);
-        let mut command = tilt.command(&["ci"]);
+        let mut command = tilt.command(&["ci", "--web-mode=prod"]);
         run(command.args(tilt.arguments()), Duration::from_secs(300))
     }
 
