@@ -87,6 +87,15 @@ pub struct Watcher {
     paths: WatchedPaths,
     options: WatchOptions,
     hints: mpsc::UnboundedReceiver<Hint>,
+    burst: Option<Burst>,
+}
+
+/// Events that belong together.
+#[derive(Debug)]
+struct Burst {
+    first: Instant,
+    last: Instant,
+    change: Change,
 }
 
 #[derive(Debug)]
@@ -112,56 +121,55 @@ impl Watcher {
             Some(interval) => Source::Poll(PollSource::start(&paths, interval, sender)),
             None => Source::Events(EventSource::start(&paths, sender)?),
         };
-        Ok(Self { source, paths, options, hints })
+        Ok(Self { source, paths, options, hints, burst: None })
     }
 
-    /// Waits for the next change. It may be dropped while it waits; nothing is lost then.
+    /// Waits for the next change. It may be dropped while it waits: the next call goes on where it was.
     pub async fn changed(&mut self) -> Result<Change, WatchError> {
-        let mut change = Change::default();
-        loop {
+        while self.burst.is_none() {
             let hint = self.hints.recv().await.ok_or(WatchError::Ended)?;
-            if self.take(hint, &mut change)? {
-                break;
-            }
+            self.take(hint)?;
         }
-        let end = Instant::now() + self.options.longest;
-        loop {
-            let quiet = (Instant::now() + self.options.quiet).min(end);
+        while let Some(burst) = &self.burst {
+            let quiet = (burst.last + self.options.quiet).min(burst.first + self.options.longest);
             tokio::select! {
-                hint = self.hints.recv() => {
-                    self.take(hint.ok_or(WatchError::Ended)?, &mut change)?;
-                    if Instant::now() >= end {
-                        break;
-                    }
-                }
+                biased;
                 () = sleep_until(quiet) => break,
+                hint = self.hints.recv() => self.take(hint.ok_or(WatchError::Ended)?)?,
             }
         }
         if let Source::Events(events) = &mut self.source {
             // Before the scan that follows: what happens after it comes as a new event.
             events.arm(&self.paths)?;
         }
+        let mut change = self.burst.take().map(|burst| burst.change).unwrap_or_default();
         change.gone = self.paths.folders.iter().filter(|folder| !folder.is_dir()).cloned().collect();
         Ok(change)
     }
 
-    /// Whether the hint is about what is watched.
-    fn take(&mut self, hint: Hint, change: &mut Change) -> Result<bool, WatchError> {
+    /// Adds a hint to the burst, when it is about what is watched.
+    fn take(&mut self, hint: Hint) -> Result<(), WatchError> {
         match hint {
             Hint::Path(path) if self.paths.concern(&path) => {
                 if let Source::Events(events) = &mut self.source {
                     events.forget_below(&path, &self.paths);
                 }
-                change.paths.insert(path);
-                Ok(true)
+                self.burst().change.paths.insert(path);
             }
-            Hint::Path(_) => Ok(false),
-            Hint::LostEvents => {
-                change.lost_events = true;
-                Ok(true)
-            }
-            Hint::Limit => Err(WatchError::Limit),
+            Hint::Path(_) => {}
+            Hint::LostEvents => self.burst().change.lost_events = true,
+            Hint::Limit => return Err(WatchError::Limit),
         }
+        Ok(())
+    }
+
+    /// The burst under way, or a new one.
+    fn burst(&mut self) -> &mut Burst {
+        let now = Instant::now();
+        let burst =
+            self.burst.get_or_insert_with(|| Burst { first: now, last: now, change: Change::default() });
+        burst.last = now;
+        burst
     }
 }
 

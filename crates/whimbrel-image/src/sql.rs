@@ -72,13 +72,13 @@ impl SqlSet {
         databases
     }
 
-    /// How many scripts there are.
+    /// How many scripts there are; the side files with a script's settings are not counted.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.files.len()
+        self.files.keys().filter(|(_, path)| !path.ends_with(".conf")).count()
     }
 
-    /// Whether there is no script at all.
+    /// Whether there is no file at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
@@ -110,6 +110,16 @@ mod tests {
         let conflict = set.insert("app", "V1__a.sql", b"select 2".to_vec(), "three").unwrap_err();
         assert_eq!((conflict.first.as_str(), conflict.second.as_str()), ("one", "three"));
         assert_eq!(set.len(), 1);
+    }
+
+    #[test]
+    fn side_files_are_carried_and_not_counted() {
+        let mut set = SqlSet::default();
+        set.insert("app", "V1__a.sql", b"select 1".to_vec(), "x").unwrap();
+        let before = set.digest();
+        set.insert("app", "V1__a.sql.conf", b"executeInTransaction=false".to_vec(), "x").unwrap();
+        assert_eq!((set.len(), set.iter().count()), (1, 2));
+        assert_ne!(set.digest(), before);
     }
 
     #[test]

@@ -31,10 +31,12 @@ pub async fn run(
 ) -> Result<ExitCode, CommandError> {
     let here = std::env::current_dir().map_err(CommandError::usage)?;
     let project = Project::find(global.config.as_deref(), &here)?;
-    let settings = WatchSettings::resolve(args, &project, environment, caller)?;
+    let resolve = |project: &Project| WatchSettings::resolve(args, project, environment, caller);
+    let settings = resolve(&project)?;
     tell_runner(&settings, printer);
     let stop = Stop::watch().map_err(|error| CommandError::new(ErrorKind::Bug, error))?;
-    let mut rounds = Rounds { round: Round::new(settings.round.clone()), settings, here, stop, printer };
+    let round = Round::new(settings.round.clone());
+    let mut rounds = Rounds { round, settings, resolve: &resolve, here, stop, printer };
     if rounds.settings.once { rounds.once(&project).await } else { rounds.watch(project).await }
 }
 
@@ -49,6 +51,7 @@ fn tell_runner(settings: &WatchSettings, printer: &Printer) {
 struct Rounds<'a> {
     round: Round,
     settings: WatchSettings,
+    resolve: &'a dyn Fn(&Project) -> Result<WatchSettings, CommandError>,
     here: PathBuf,
     stop: Stop,
     printer: &'a Printer,
@@ -109,11 +112,16 @@ impl Rounds<'_> {
     }
 
     /// The project as it is now. While it is broken the last good one stays.
-    fn reload(&self, project: &Project) -> Option<Project> {
-        match Project::load(&project.path) {
-            Ok(project) => Some(project),
+    fn reload(&mut self, project: &Project) -> Option<Project> {
+        let loaded = Project::load(&project.path).map_err(CommandError::usage);
+        match loaded.and_then(|project| Ok(((self.resolve)(&project)?, project))) {
+            Ok((settings, project)) => {
+                self.round.change_settings(settings.round.clone());
+                self.settings = settings;
+                Some(project)
+            }
             Err(error) => {
-                self.printer.error(&CommandError::usage(error));
+                self.printer.error(&error);
                 None
             }
         }

@@ -47,6 +47,35 @@ async fn five_hundred_files_are_one_change() {
 }
 
 #[tokio::test]
+async fn change_that_nobody_waited_for_to_the_end_is_not_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut watcher = start(&[folder.path()], &[], None);
+    write(&folder.path().join("V1__a.sql"), "select 1;");
+    let dropped = tokio::time::timeout(Duration::from_millis(50), watcher.changed()).await;
+    assert!(dropped.is_err(), "the burst has not ended yet");
+    let change = change(&mut watcher).await;
+    assert!(change.paths.iter().any(|path| path.ends_with("V1__a.sql")), "{change:?}");
+}
+
+#[tokio::test]
+async fn burst_that_does_not_end_is_reported_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = WatchedPaths { folders: vec![folder.path().to_owned()], files: Vec::new() };
+    let options = WatchOptions { longest: Duration::from_millis(300), ..WatchOptions::default() };
+    let mut watcher = Watcher::start(paths, options).unwrap();
+    let script = folder.path().join("V1__a.sql");
+    let writing = tokio::spawn(async move {
+        for number in 0.. {
+            write(&script, &format!("select {number};"));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    change(&mut watcher).await;
+    change(&mut watcher).await;
+    writing.abort();
+}
+
+#[tokio::test]
 async fn replacing_by_rename_is_one_change_and_temporary_files_are_none() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("V1__a.sql");

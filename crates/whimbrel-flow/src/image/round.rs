@@ -90,6 +90,11 @@ impl Round {
         self.delivered.as_ref()
     }
 
+    /// Tells the round something else; what it has learned about the program stays.
+    pub fn change_settings(&mut self, settings: RoundSettings) {
+        self.settings = settings;
+    }
+
     /// Scans, checks, builds, delivers.
     ///
     /// # Errors
