@@ -32,7 +32,7 @@
 //! | question | module |
 //! |---|---|
 //! | what is this file called, which version is it | [`name`], [`version`] |
-//! | what are its contents worth | [`checksum`], [`placeholder`], [`conf`] |
+//! | what are its contents worth | [`encoding`], [`checksum`], [`placeholder`], [`conf`] |
 //! | which statements are in it, and how may they run | [`scan`], [`dialect`] |
 //! | what does the database say | [`history`], [`sql`] |
 //! | what follows | [`state`], [`validate`], [`plan`], [`repair`], [`baseline`], [`check`] |
@@ -48,6 +48,7 @@ pub mod check;
 pub mod checksum;
 pub mod conf;
 pub mod dialect;
+pub mod encoding;
 pub mod finding;
 pub mod history;
 pub mod name;

@@ -41,7 +41,7 @@ pub fn is_ignored(patterns: &[IgnorePattern], row: &InfoRow<'_>) -> bool {
         };
         kind && match pattern.state {
             PatternState::Any => true,
-            PatternState::Missing => matches!(row.state, State::Missing | State::MissingFailed),
+            PatternState::Missing => row.state == State::Missing,
             PatternState::Pending => row.state == State::Pending,
             PatternState::Ignored => row.state == State::Ignored,
             PatternState::Future => matches!(row.state, State::Future | State::FutureFailed),

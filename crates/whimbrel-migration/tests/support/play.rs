@@ -77,25 +77,10 @@ fn undecidable(case: &Case) -> Option<&'static str> {
     if case.verb == "clean" {
         return Some("clean drops what is there");
     }
-    let needs_runner = [
-        "cleanOnValidationError",
-        "createSchemas",
-        "defaultSchema",
-        "detectEncoding",
-        "encoding",
-        "locations",
-        "schemas",
-        "table",
-    ];
+    let needs_runner =
+        ["cleanOnValidationError", "createSchemas", "defaultSchema", "locations", "schemas", "table"];
     if case.settings.keys().any(|key| needs_runner.contains(&key.as_str())) {
         return Some("settings for what is read from disk or server");
-    }
-    let conf_names_encoding = case.files.iter().any(|(path, content)| {
-        path.to_lowercase().ends_with(".conf")
-            && String::from_utf8_lossy(&content.bytes()).contains("encoding")
-    });
-    if conf_names_encoding {
-        return Some("another encoding");
     }
     if case.setup.is_some() && case.history.is_none() {
         return Some("what is in the schema decides");

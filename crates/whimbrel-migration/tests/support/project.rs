@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use whimbrel_migration::{
     checksum,
     conf::ScriptConf,
+    encoding::Encoding,
     name::{NamingRules, ScriptKind},
     placeholder::Placeholders,
     script::ResolvedScript,
@@ -57,12 +58,15 @@ pub(crate) fn resolve(case: &Case) -> Result<Project, String> {
             None => ScriptConf::default(),
         };
         let bytes = content.bytes();
-        let mut script = ResolvedScript::new(
-            name.clone(),
-            path.replace('\\', "/"),
-            checksum::of_bytes(&bytes).map_err(|_| "ERROR".to_owned())?,
-        );
-        let text = String::from_utf8(bytes).expect("the checksum has checked it");
+        let detects = case.settings.get("detectEncoding").is_some_and(|value| value == "true");
+        let encoding = match conf.encoding.as_ref().or(case.settings.get("encoding")) {
+            Some(name) => name.parse().map_err(|_| "FAULT".to_owned())?,
+            None if detects => Encoding::detect(&bytes),
+            None => Encoding::Utf8,
+        };
+        let text = encoding.decode(&bytes).map_err(|_| "ERROR".to_owned())?.into_owned();
+        let checksum = checksum::of_bytes(text.as_bytes()).expect("it is a string");
+        let mut script = ResolvedScript::new(name.clone(), path.replace('\\', "/"), checksum);
         let replaced = if conf.placeholder_replacement.unwrap_or(replaces) {
             let mut own = placeholders.clone();
             own.set("flyway:filename", file_name);

@@ -1,0 +1,175 @@
+//! Scripts in other encodings, turned into UTF-8 before anything else looks at them.
+//!
+//! Checksums, placeholders and statements are those of the text, whatever bytes it came in. Decoding is
+//! strict: a byte that means nothing is an error, never a replacement character.
+
+use std::{borrow::Cow, str::FromStr};
+
+use crate::checksum::EncodingError;
+
+/// An encoding under the names that Java knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Encoding {
+    /// `UTF-8`
+    #[default]
+    Utf8,
+    /// `US-ASCII`
+    Ascii,
+    /// `ISO-8859-1`
+    Latin1,
+    /// `windows-1252`
+    Windows1252,
+    /// `UTF-16`: the byte order mark decides, without one the high byte comes first.
+    Utf16,
+    /// `UTF-16BE`
+    Utf16Be,
+    /// `UTF-16LE`
+    Utf16Le,
+}
+
+/// Nobody here knows an encoding of this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "unknown encoding {0} (known: UTF-8, US-ASCII, ISO-8859-1, windows-1252, UTF-16, UTF-16BE, UTF-16LE)"
+)]
+pub struct UnknownEncoding(pub String);
+
+impl FromStr for Encoding {
+    type Err = UnknownEncoding;
+
+    fn from_str(name: &str) -> Result<Self, UnknownEncoding> {
+        match name.trim().to_ascii_lowercase().replace('_', "-").as_str() {
+            "utf-8" | "utf8" => Ok(Self::Utf8),
+            "us-ascii" | "ascii" => Ok(Self::Ascii),
+            "iso-8859-1" | "iso8859-1" | "iso88591" | "latin1" | "latin-1" => Ok(Self::Latin1),
+            "windows-1252" | "cp1252" => Ok(Self::Windows1252),
+            "utf-16" | "utf16" => Ok(Self::Utf16),
+            "utf-16be" => Ok(Self::Utf16Be),
+            "utf-16le" => Ok(Self::Utf16Le),
+            _ => Err(UnknownEncoding(name.to_owned())),
+        }
+    }
+}
+
+impl Encoding {
+    /// Guesses from the bytes (`detectEncoding`): a byte order mark, zeros in every second byte, UTF-8, else
+    /// ISO-8859-1, in which every byte means something.
+    pub fn detect(bytes: &[u8]) -> Self {
+        if bytes.len().is_multiple_of(2) {
+            match bytes {
+                [0xFE, 0xFF, ..] => return Self::Utf16Be,
+                [0xFF, 0xFE, ..] => return Self::Utf16Le,
+                _ => {}
+            }
+            let zeros = |first| bytes.iter().skip(first).step_by(2).filter(|byte| **byte == 0).count();
+            let most = bytes.len() / 4;
+            if zeros(1) > most {
+                return Self::Utf16Le;
+            }
+            if zeros(0) > most {
+                return Self::Utf16Be;
+            }
+        }
+        if std::str::from_utf8(bytes).is_ok() { Self::Utf8 } else { Self::Latin1 }
+    }
+
+    /// The text of these bytes; its byte order mark stays, but for that of [`Encoding::Utf16`].
+    pub fn decode(self, bytes: &[u8]) -> Result<Cow<'_, str>, EncodingError> {
+        match self {
+            Self::Utf8 => std::str::from_utf8(bytes)
+                .map(Cow::Borrowed)
+                .map_err(|error| wrong_byte(bytes, error.valid_up_to())),
+            Self::Ascii => match bytes.iter().position(|byte| !byte.is_ascii()) {
+                Some(wrong) => Err(wrong_byte(bytes, wrong)),
+                None => Self::Utf8.decode(bytes),
+            },
+            Self::Latin1 => Ok(bytes.iter().map(|byte| char::from(*byte)).collect()),
+            Self::Windows1252 => windows_1252(bytes),
+            Self::Utf16Be => utf16(bytes, u16::from_be_bytes),
+            Self::Utf16Le => utf16(bytes, u16::from_le_bytes),
+            Self::Utf16 => match bytes {
+                [0xFF, 0xFE, rest @ ..] => utf16(rest, u16::from_le_bytes),
+                [0xFE, 0xFF, rest @ ..] => utf16(rest, u16::from_be_bytes),
+                _ => utf16(bytes, u16::from_be_bytes),
+            },
+        }
+    }
+}
+
+fn wrong_byte(bytes: &[u8], offset: usize) -> EncodingError {
+    let line = memchr::memchr_iter(b'\n', &bytes[..offset]).count() as u64 + 1;
+    EncodingError { offset: offset as u64, line }
+}
+
+fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<Cow<'_, str>, EncodingError> {
+    let (pairs, rest) = bytes.as_chunks::<2>();
+    let mut text = String::with_capacity(bytes.len());
+    let mut offset = 0;
+    let error = |text: &str, offset: usize| EncodingError {
+        offset: offset as u64,
+        line: text.matches('\n').count() as u64 + 1,
+    };
+    for character in char::decode_utf16(pairs.iter().map(|pair| unit(*pair))) {
+        let Ok(character) = character else { return Err(error(&text, offset)) };
+        text.push(character);
+        offset += character.len_utf16() * 2;
+    }
+    if rest.is_empty() { Ok(Cow::Owned(text)) } else { Err(error(&text, offset)) }
+}
+
+fn windows_1252(bytes: &[u8]) -> Result<Cow<'_, str>, EncodingError> {
+    /// From 0x80 on; NUL where the byte means nothing.
+    const HIGH: [char; 32] = [
+        '€', '\0', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\0', 'Ž', '\0', '\0', '‘', '’',
+        '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\0', 'ž', 'Ÿ',
+    ];
+    let mut text = String::with_capacity(bytes.len());
+    for (offset, byte) in bytes.iter().enumerate() {
+        let character = match byte {
+            0x80..=0x9F => HIGH[usize::from(byte - 0x80)],
+            _ => char::from(*byte),
+        };
+        if character == '\0' && *byte != 0 {
+            return Err(wrong_byte(bytes, offset));
+        }
+        text.push(character);
+    }
+    Ok(Cow::Owned(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+
+    #[test_case(Encoding::Utf8, "é€".as_bytes() => Ok("é€".into()))]
+    #[test_case(Encoding::Ascii, b"a\n\xE9" => Err(EncodingError { offset: 2, line: 2 }))]
+    #[test_case(Encoding::Latin1, b"h\xE9\x80" => Ok("hé\u{80}".into()))]
+    #[test_case(Encoding::Windows1252, b"h\xE9\x80" => Ok("hé€".into()))]
+    #[test_case(Encoding::Windows1252, b"\x81" => Err(EncodingError { offset: 0, line: 1 }))]
+    #[test_case(Encoding::Utf16, b"\xFF\xFEa\0\xE9\0" => Ok("aé".into()))]
+    #[test_case(Encoding::Utf16, b"\0a\0\xE9" => Ok("aé".into()))]
+    #[test_case(Encoding::Utf16Le, b"=\xD8\x80\xDE" => Ok("🚀".into()))]
+    #[test_case(Encoding::Utf16Le, b"a\0=\xD8" => Err(EncodingError { offset: 2, line: 1 }))]
+    #[test_case(Encoding::Utf16Be, b"\0aX" => Err(EncodingError { offset: 2, line: 1 }))]
+    fn bytes_become_text_or_an_error(encoding: Encoding, bytes: &[u8]) -> Result<String, EncodingError> {
+        encoding.decode(bytes).map(Cow::into_owned)
+    }
+
+    #[test]
+    fn the_encoding_can_be_guessed() {
+        assert_eq!(Encoding::detect(b"SELECT 1"), Encoding::Utf8);
+        assert_eq!(Encoding::detect(b"SELECT '\xE9'"), Encoding::Latin1);
+        assert_eq!(Encoding::detect(b"S\0E\0"), Encoding::Utf16Le);
+        assert_eq!(Encoding::detect(b"\0S\0E"), Encoding::Utf16Be);
+        assert_eq!(Encoding::detect(b"\xFF\xFES\0"), Encoding::Utf16Le);
+    }
+
+    #[test]
+    fn names_are_those_of_java() {
+        assert_eq!("iso8859_1".parse(), Ok(Encoding::Latin1));
+        assert_eq!("UTF-16LE".parse(), Ok(Encoding::Utf16Le));
+        assert!("KLINGON".parse::<Encoding>().is_err());
+    }
+}
