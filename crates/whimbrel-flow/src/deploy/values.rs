@@ -1,5 +1,6 @@
 //! The chart's values, from the project file: names and switches only, never a secret's value.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -39,9 +40,10 @@ pub fn chart_values(input: &ChartInput<'_>) -> Value {
         let entry = json!({ "enabled": database.enabled && chosen, "secret": database.secret, "keys": keys });
         databases.insert(name.clone(), entry);
     }
-    let mut placeholders = file.placeholders.clone();
-    placeholders.extend(input.placeholders.iter().cloned());
-    let seed = placeholders.remove(SEED).is_some_and(|value| value == "true");
+    // The file's placeholders are in the image. As variables of the Job they would also win over those of one database.
+    let mut placeholders: BTreeMap<String, String> = input.placeholders.iter().cloned().collect();
+    let seed = placeholders.remove(SEED).or_else(|| file.placeholders.get(SEED).cloned());
+    let seed = seed.is_some_and(|value| value == "true");
     json!({
         "image": {
             "registry": input.image.registry().as_str(),
@@ -99,13 +101,16 @@ mod tests {
             job: "db-migrations",
             helm_timeout: Duration::from_secs(300),
             only: &["orders".to_owned()],
-            placeholders: &[("seed_demo_data".to_owned(), "true".to_owned())],
+            placeholders: &[
+                ("seed_demo_data".to_owned(), "true".to_owned()),
+                ("tier".to_owned(), "gold".to_owned()),
+            ],
         });
         assert_eq!(values["image"]["registry"], "k3d-dev-reg:5000");
         assert_eq!(values["databases"]["orders"]["keys"]["password"], "ORDERS_PASSWORD");
         assert_eq!(values["databases"]["stock"]["enabled"], false);
         assert_eq!(values["migrations"]["seedDemoData"], true);
-        assert_eq!(values["migrations"]["placeholders"], serde_json::json!({ "region": "eu" }));
+        assert_eq!(values["migrations"]["placeholders"], serde_json::json!({ "tier": "gold" }));
         assert_eq!(values["job"]["activeDeadlineSeconds"], 240);
     }
 }
