@@ -60,12 +60,15 @@ fn hide_after_words(text: &str) -> Option<String> {
     let mut out = String::new();
     let mut done = 0;
     let mut from = 0;
-    while let Some((start, word)) =
-        WORDS.iter().filter_map(|word| Some((from + lower[from..].find(word)?, *word))).min()
-    {
+    while let Some(found) = memchr::memchr2(b'p', b'i', &lower.as_bytes()[from..]) {
+        let start = from + found;
+        let Some(word) = WORDS.iter().find(|word| lower[start..].starts_with(**word)) else {
+            from = start + 1;
+            continue;
+        };
         let after = start + word.len();
         from = after;
-        let value = if word == "identified" {
+        let value = if *word == "identified" {
             identified_value(&lower, after)
         } else {
             password_value(&lower, after)
@@ -92,12 +95,15 @@ fn password_value(text: &str, after: usize) -> Option<(usize, usize)> {
     let blanks = rest.len() - rest.trim_start().len();
     let after = text.len() - rest.len() + blanks;
     let rest = &text[after..];
-    if let Some(assigned) = rest.strip_prefix(":=").or_else(|| rest.strip_prefix(['=', ':'])) {
+    let assigned = [":=", "=>", "=", ":"].iter().find_map(|sign| rest.strip_prefix(sign));
+    if let Some(assigned) = assigned {
         let value = assigned.trim_start_matches([' ', '\t']);
         let begin = text.len() - value.len();
         return literal(text, begin).or_else(|| bare(text, begin));
     }
-    literal(text, after)
+    // SET app.password TO 'x'
+    let value = rest.strip_prefix("to ").map_or(rest, str::trim_start);
+    literal(text, text.len() - value.len())
 }
 
 /// After `identified`: `by 'x'`, `with plugin by 'x'`, `by password 'x'`.
@@ -178,6 +184,10 @@ mod tests {
     #[test_case("host=h password='s3 cret' user=u" => "host=h password=*** user=u")]
     #[test_case("{\"password\": \"s3cret\"}" => "{\"password\": ***}")]
     #[test_case("CREATE SUBSCRIPTION s CONNECTION 'host=h password=s3cret'" => "CREATE SUBSCRIPTION s CONNECTION 'host=h password=***'")]
+    #[test_case("SELECT login(password => 's3cret', user => 'u')" => "SELECT login(password => ***, user => 'u')")]
+    #[test_case("SET app.password TO 's3cret'" => "SET app.password TO ***")]
+    #[test_case("OPTIONS (user 'u', password 's3cret')" => "OPTIONS (user 'u', password ***)")]
+    #[test_case("ALTER ROLE a PASSWORD NULL" => "ALTER ROLE a PASSWORD NULL")]
     #[test_case("PASSWORD 's3cret" => "PASSWORD ***")]
     #[test_case("the password is wrong" => "the password is wrong")]
     #[test_case("https://example.org/a@b" => "https://example.org/a@b")]

@@ -190,3 +190,17 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn hiding_secrets_never_panics_and_hides_what_is_quoted(
+        before in "[a-zé:/@'\"$= ]{0,20}",
+        secret in "[a-zA-Z0-9€]{6,12}",
+    ) {
+        let _ = whimbrel_migration::redact::redact(&before);
+        let statement = format!("ALTER ROLE a PASSWORD 'S{secret}'");
+        prop_assert!(!whimbrel_migration::redact::redact(&statement).contains(&secret));
+        let url = format!("postgres://u:S{secret}@h/db");
+        prop_assert!(!whimbrel_migration::redact::redact(&url).contains(&secret));
+    }
+}
