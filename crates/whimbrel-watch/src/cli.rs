@@ -33,8 +33,12 @@ pub struct WatchArgs {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Deliver to registry://HOST/REPOSITORY[:TAG], oci:FOLDER or docker[:NAME]; default: the project's registry
-    #[arg(long, value_name = "DESTINATION")]
+    /// Where to deliver.
+    #[arg(
+        long,
+        value_name = "DESTINATION",
+        help = "Deliver to registry://HOST/REPOSITORY[:TAG], oci:FOLDER or docker[:NAME]; default: the project's registry"
+    )]
     pub to: Option<Destination>,
 
     /// Put this static program into the image; default: whimbrel-migrate beside this program
