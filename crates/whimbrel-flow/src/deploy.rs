@@ -2,7 +2,7 @@
 //!
 //! The Job is a hook: it runs inside `helm upgrade`, so the tail starts before helm, takes only a Job whose UID is
 //! new, and ends without one when helm ends without one. What helm and the tail say is put together in
-//! [`verdict::judge`].
+//! `verdict::judge`.
 
 mod leftover;
 mod values;
