@@ -245,7 +245,7 @@ fn what_a_script_leaves_in_the_session_reaches_nobody() {
     let shop = Shop::new(&[
         (
             "V1__a.sql",
-            "SELECT pg_catalog.set_config('search_path', '', false);\nSET statement_timeout = '1ms';\n\
+            "SELECT pg_catalog.set_config('search_path', '', false);\nSET statement_timeout = '55s';\n\
              SET TimeZone = 'Asia/Tokyo';\nSET default_transaction_read_only = on;\nCREATE TEMP TABLE leftover (id int);\n\
              SELECT pg_advisory_lock(42);\nLISTEN x;\nPREPARE p AS SELECT 1;\nCREATE TABLE public.a (id int);\n",
         ),

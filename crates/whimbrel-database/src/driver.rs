@@ -201,7 +201,14 @@ fn server_error(error: &PgDatabaseError) -> ServerError {
     }
 }
 
+/// What the driver makes of a peer that hangs up instead of answering whether it speaks TLS: a proxy or a service in
+/// front of a server that is not there yet.
+const HUNG_UP: &str = "unexpected response from SSLRequest: 0x00";
+
 fn classify_connect_error(error: sqlx::Error) -> (ConnectErrorKind, BoxError) {
+    if matches!(&error, sqlx::Error::Protocol(text) if text.starts_with(HUNG_UP)) {
+        return (ConnectErrorKind::Unreachable, "the other side closed the connection".into());
+    }
     let kind = match &error {
         sqlx::Error::Io(_) => ConnectErrorKind::Unreachable,
         sqlx::Error::Tls(_) => ConnectErrorKind::Tls,
