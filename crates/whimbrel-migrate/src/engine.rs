@@ -42,12 +42,19 @@ pub struct Engine<'a> {
     ran: Vec<ScriptRecord>,
     /// The database's version when it was last looked at.
     version: Option<String>,
+    /// The database's version before anything was applied.
+    before: Option<String>,
 }
 
 impl Engine<'_> {
     /// The scripts that were run, in their order.
     pub fn ran(&self) -> &[ScriptRecord] {
         &self.ran
+    }
+
+    /// The version before anything was applied.
+    pub fn before(&self) -> Option<&str> {
+        self.before.as_deref()
     }
 
     /// The version when it was last looked at.

@@ -179,17 +179,16 @@ async fn take_turn(
             }
             record.scripts = engine.ran().to_vec();
             record.after = engine.version().map(str::to_owned);
-            record.before.clone_from(&record.after);
+            record.before = match settings.verb {
+                Verb::Migrate => engine.before().map(str::to_owned),
+                _ => record.after.clone(),
+            };
             engine.close().await;
         }
     }
-    match &report {
-        Some(Report::Migrate(done)) => {
-            record.before.clone_from(&done.before);
-            record.after.clone_from(&done.after);
-        }
-        _ if failure.is_some() => record.before = None,
-        _ => {}
+    if let Some(Report::Migrate(done)) = &report {
+        record.before.clone_from(&done.before);
+        record.after.clone_from(&done.after);
     }
     record.outcome = match (&failure, record.scripts.is_empty()) {
         (Some(_), _) => DatabaseOutcome::Failed,

@@ -69,6 +69,7 @@ impl Engine<'_> {
             let course = self.plan(rows).await?;
             self.version.clone_from(&course.plan.before);
             before.clone_from(&course.plan.before);
+            self.before.clone_from(&before);
             self.warn_about(&course.plan.warnings);
             if course.plan.steps.is_empty() {
                 return Ok(MigrateReport { after: before.clone(), before, ..MigrateReport::default() });

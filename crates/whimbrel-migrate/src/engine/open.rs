@@ -53,6 +53,7 @@ impl<'a> Engine<'a> {
             facts: HashMap::new(),
             ran: Vec::new(),
             version: None,
+            before: None,
         };
         engine.session.prefer_schema(&engine.table.schema);
         engine.warn_about(&engine.set.warnings);
