@@ -150,9 +150,17 @@ fn a_failing_script_stops_the_release_and_changes_nothing_until_it_is_right() {
     assert!(failed.says("missing_column"), "the server's words are there\n{}", failed.said());
     release.holds_no_password("the failed deploy", &failed.said());
     assert_eq!(release.status(), "failed");
-    assert_eq!((threads.schema(), threads.version()), (before, version));
+    assert_eq!((threads.schema(), threads.version()), (before, version.clone()));
     let job = release.namespace.get("job/db-migrations").expect("the failed Job stays for its log");
     assert_eq!(job["status"]["failed"], 1);
+
+    let record = termination_message(&release);
+    let threads_record =
+        record["databases"].as_array().into_iter().flatten().find(|each| each["database"] == "threads");
+    let threads_record = threads_record.expect("the record names every database");
+    assert_eq!(threads_record["outcome"], "failed");
+    let unchanged = serde_json::Value::from(version.clone());
+    assert_eq!((&threads_record["before"], &threads_record["after"]), (&unchanged, &unchanged));
 
     let tail = run(
         release.project.tool("whimbrel-tail").args(["job/db-migrations", "-n", &release.namespace.name]),
