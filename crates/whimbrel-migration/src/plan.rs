@@ -254,8 +254,7 @@ fn failed_rows(overview: &Overview<'_>) -> Vec<Finding> {
 
 fn future_is_ignored(patterns: &[IgnorePattern]) -> bool {
     patterns.iter().any(|pattern| {
-        pattern.kind != PatternType::Repeatable
-            && matches!(pattern.state, PatternState::Future | PatternState::Any)
+        pattern.kind == PatternType::Any && matches!(pattern.state, PatternState::Future | PatternState::Any)
     })
 }
 

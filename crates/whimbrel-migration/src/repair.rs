@@ -62,7 +62,6 @@ pub fn plan_repair(
     settings: &Settings,
 ) -> Result<Vec<RepairAction>, Finding> {
     let settings = Settings { target: Target::Latest, out_of_order: true, ..settings.clone() };
-    Overview::build(scripts, history, &settings)?;
     let mut actions = Vec::new();
     let mut kept = Vec::new();
     for read in history.read_rows() {

@@ -44,7 +44,11 @@ pub fn is_ignored(patterns: &[IgnorePattern], row: &InfoRow<'_>) -> bool {
             PatternState::Missing => row.state == State::Missing,
             PatternState::Pending => row.state == State::Pending,
             PatternState::Ignored => row.state == State::Ignored,
-            PatternState::Future => matches!(row.state, State::Future | State::FutureFailed),
+            // A failed one is only covered where the pattern is for all types.
+            PatternState::Future => {
+                row.state == State::Future
+                    || (row.state == State::FutureFailed && pattern.kind == PatternType::Any)
+            }
         }
     })
 }

@@ -297,15 +297,12 @@ impl<'a> Context<'a> {
     /// The state of a file without a row.
     fn open_state(&self, script: &ResolvedScript) -> State {
         let Some(version) = script.version() else { return State::Pending };
-        let applied = self.effective_baseline();
-        let baseline = applied.or(self.pending_baseline);
+        let baseline = self.effective_baseline().or(self.pending_baseline);
         let is_baseline_script = script.name.kind == ScriptKind::Baseline;
         match baseline.map(|baseline| version.cmp(baseline)) {
             Some(Ordering::Less) => return State::BelowBaseline,
-            // On a database without a version the highest baseline script runs, but not a second time.
-            Some(Ordering::Equal)
-                if is_baseline_script && applied.is_none() && self.applied_baseline != Some(version) =>
-            {
+            // On a database without a version the highest baseline script runs, but not where there ever was one.
+            Some(Ordering::Equal) if is_baseline_script && self.applied_baseline.is_none() => {
                 return State::Pending;
             }
             Some(Ordering::Equal) => return State::BaselineIgnored,
