@@ -8,6 +8,7 @@
 //! A round asks nothing that it can compute: the image's digest is known before the destination is spoken to, and
 //! a destination that has it already is asked one question.
 
+mod announced;
 mod check;
 mod deliver;
 mod destination;
@@ -17,6 +18,7 @@ mod round;
 mod runner;
 mod syntax;
 
+pub use announced::announced_registry;
 pub use check::{CheckedSet, ImageFinding, check_project};
 pub use deliver::{DeliverError, Delivery};
 pub use destination::{Destination, DestinationError};

@@ -22,8 +22,8 @@ pub(crate) fn event(event: &ImageEvent, here: &Path, printer: &Printer) {
     match event {
         ImageEvent::Finding(found) => finding(found, here, printer),
         ImageEvent::Checked { scripts, databases, millis, .. } => {
-            printer
-                .status(format!("checked {scripts} scripts of {} databases ({millis} ms)", databases.len()));
+            let (scripts, databases) = (count(*scripts, "script"), count(databases.len(), "database"));
+            printer.status(format!("checked {scripts} of {databases} ({millis} ms)"));
         }
         ImageEvent::Built { .. } => {}
         ImageEvent::Waiting { operation, attempt, pause_millis, reason } => {

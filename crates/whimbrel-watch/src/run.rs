@@ -8,15 +8,15 @@ use whimbrel_cli::env::Environment;
 use whimbrel_cli::error::{CommandError, ErrorKind};
 use whimbrel_cli::exit::ExitCode;
 use whimbrel_cli::printer::Printer;
-use whimbrel_cli::project::Project;
+use whimbrel_cli::project::{Project, Registry};
 use whimbrel_cli::signals::{Stop, Urgency};
 use whimbrel_files::watch::{WatchError, WatchedPaths, Watcher};
-use whimbrel_flow::image::{DeliverError, Outcome, Round, RoundError, Runner};
+use whimbrel_flow::image::{DeliverError, Outcome, Round, RoundError, Runner, announced_registry};
 use whimbrel_registry::RegistryErrorKind;
 
 use crate::cli::WatchArgs;
 use crate::render;
-use crate::settings::{Caller, WatchSettings};
+use crate::settings::{Caller, WatchSettings, registry_is_unknown};
 
 /// Runs one round with `--once`, else rounds until a signal ends them.
 ///
@@ -30,14 +30,36 @@ pub async fn run(
     printer: &Printer,
 ) -> Result<ExitCode, CommandError> {
     let here = std::env::current_dir().map_err(CommandError::usage)?;
-    let project = Project::find(global.config.as_deref(), &here)?;
+    let mut project = Project::find(global.config.as_deref(), &here)?;
     let resolve = |project: &Project| WatchSettings::resolve(args, project, environment, caller);
+    let announced = if registry_is_unknown(args, &project, environment) {
+        ask_cluster(&project, printer).await
+    } else {
+        None
+    };
+    project.file.registry = project.file.registry.or_else(|| announced.clone());
     let settings = resolve(&project)?;
     tell_runner(&settings, printer);
     let stop = Stop::watch().map_err(|error| CommandError::new(ErrorKind::Bug, error))?;
     let round = Round::new(settings.round.clone());
-    let mut rounds = Rounds { round, settings, resolve: &resolve, here, stop, printer };
+    let mut rounds = Rounds { round, settings, resolve: &resolve, announced, here, stop, printer };
     if rounds.settings.once { rounds.once(&project).await } else { rounds.watch(project).await }
+}
+
+/// The registry that the cluster announces. That it cannot be asked is told, and is no error by itself.
+async fn ask_cluster(project: &Project, printer: &Printer) -> Option<Registry> {
+    match announced_registry(project).await {
+        Ok(Some(registry)) => {
+            let (push, pull) = (&registry.push, registry.pull());
+            printer.status(format!("the cluster announces the registry {push}, pulled as {pull}"));
+            Some(registry)
+        }
+        Ok(None) => None,
+        Err(error) => {
+            printer.status(format!("the cluster cannot be asked for its registry: {error}"));
+            None
+        }
+    }
 }
 
 fn tell_runner(settings: &WatchSettings, printer: &Printer) {
@@ -52,6 +74,8 @@ struct Rounds<'a> {
     round: Round,
     settings: WatchSettings,
     resolve: &'a dyn Fn(&Project) -> Result<WatchSettings, CommandError>,
+    /// The registry of the cluster, where the project names none.
+    announced: Option<Registry>,
     here: PathBuf,
     stop: Stop,
     printer: &'a Printer,
@@ -113,7 +137,10 @@ impl Rounds<'_> {
 
     /// The project as it is now. While it is broken the last good one stays.
     fn reload(&mut self, project: &Project) -> Option<Project> {
-        let loaded = Project::load(&project.path).map_err(CommandError::usage);
+        let mut loaded = Project::load(&project.path).map_err(CommandError::usage);
+        if let Ok(project) = &mut loaded {
+            project.file.registry = project.file.registry.take().or_else(|| self.announced.clone());
+        }
         match loaded.and_then(|project| Ok(((self.resolve)(&project)?, project))) {
             Ok((settings, project)) => {
                 self.round.change_settings(settings.round.clone());

@@ -2,7 +2,7 @@
 //!
 //! | value | first that is there |
 //! |---|---|
-//! | destination | `--to`, Tilt's `EXPECTED_REF`, Tilt's `EXPECTED_REGISTRY` with the project's repository, the project |
+//! | destination | `--to`, Tilt's `EXPECTED_REF`, Tilt's `EXPECTED_REGISTRY` with the project's repository, the project, the registry that the cluster announces with the project's repository |
 //! | tag | `--tag`, a content tag with `--ref-out`, the destination's, the project's |
 //! | program | `--runner`, `--base`, `--sql-only`, `whimbrel-migrate` beside us, ourselves, none |
 
@@ -102,6 +102,20 @@ impl WatchSettings {
         let watch = WatchOptions { poll: args.poll.map(Duration::from_millis), ..WatchOptions::default() };
         Ok(Self { once, round, ref_out, watch })
     }
+}
+
+/// Whether nobody says which registry is meant, so that the cluster has to be asked.
+pub(crate) fn registry_is_unknown(
+    args: &WatchArgs,
+    project: &Project,
+    environment: &impl Environment,
+) -> bool {
+    let set = |name| environment.get(name).is_some_and(|value| !value.is_empty());
+    args.to.is_none()
+        && project.file.registry.is_none()
+        && project.file.image.is_some()
+        && !set(EXPECTED_REF)
+        && !set(EXPECTED_REGISTRY)
 }
 
 fn destination(
