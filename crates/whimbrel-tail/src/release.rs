@@ -25,19 +25,15 @@ pub(crate) async fn ask(settings: &TailSettings, cluster: &Cluster, outcome: &mu
     }
 }
 
-/// A release speaks for the Job only if its newest operation made it: the Job is younger than the operation.
+/// A release speaks for the Job only if its newest operation made it: the Job is younger than the operation. And it only
+/// speaks against it: helm takes a hook Job that somebody deletes for a success.
 fn judge(release: &Release, outcome: &mut Outcome) {
     let is_of_it = match (release.updated, outcome.created) {
         (Some(began), Some(created)) => floor(began) <= created,
         _ => false,
     };
-    let verdict = match release.status.as_str() {
-        "deployed" => Verdict::Complete,
-        "failed" => Verdict::Failed,
-        _ => return,
-    };
-    if is_of_it {
-        outcome.verdict = verdict;
+    if is_of_it && release.status == "failed" {
+        outcome.verdict = Verdict::Failed;
         outcome.known_by = KnownBy::Release;
         outcome.reason = Some(format!("revision {} is {}", release.revision, release.status));
         outcome.message = Some(release.description.clone()).filter(|text| !text.is_empty());
@@ -55,9 +51,9 @@ mod tests {
 
     use super::*;
 
-    #[test_case("deployed", "2026-01-01T00:00:05.7Z" => (Verdict::Complete, KnownBy::Release); "its release is deployed")]
-    #[test_case("failed", "2026-01-01T00:00:04Z" => (Verdict::Failed, KnownBy::Release); "its release failed")]
-    #[test_case("deployed", "2026-01-01T00:00:06Z" => (Verdict::Unknown, KnownBy::Nothing); "a later release")]
+    #[test_case("deployed", "2026-01-01T00:00:04Z" => (Verdict::Unknown, KnownBy::Nothing); "deployed proves nothing")]
+    #[test_case("failed", "2026-01-01T00:00:05.7Z" => (Verdict::Failed, KnownBy::Release); "its release failed")]
+    #[test_case("failed", "2026-01-01T00:00:06Z" => (Verdict::Unknown, KnownBy::Nothing); "a later release")]
     #[test_case("pending-upgrade", "2026-01-01T00:00:04Z" => (Verdict::Unknown, KnownBy::Nothing); "still pending")]
     fn a_release_speaks_for_the_job_it_made(status: &str, updated: &str) -> (Verdict, KnownBy) {
         let release = Release {

@@ -192,7 +192,7 @@ impl<'a> Renderer<'a> {
         self.printer.status(match report.ending {
             Ending::Deployed => "deployed",
             Ending::DeployedWithoutJob => "deployed; the chart made no Job: migrations are switched off",
-            Ending::JobFailed => "not deployed: the migration Job failed",
+            Ending::JobFailed => "not deployed: the migration Job did not complete",
             Ending::HelmFailed => "not deployed: helm failed",
         });
     }

@@ -16,7 +16,7 @@ pub enum Ending {
     Deployed,
     /// helm is content, and it made no Job: migrations are off in the chart's values.
     DeployedWithoutJob,
-    /// The Job failed, and with it the release.
+    /// The Job failed, did not end, or was deleted before it did.
     JobFailed,
     /// helm failed before there was a Job, or after it had completed.
     HelmFailed,
@@ -39,20 +39,24 @@ pub struct DeployReport {
     pub record: Option<RunRecord>,
 }
 
-/// Puts both together. helm's word decides whether it is deployed; the Job's tells why not.
+/// Puts both together. It is deployed when both are content; the Job's word outweighs helm's.
+///
+/// helm takes a hook Job that somebody deletes for a success, and does not look at all at a Job that is no hook.
 pub(super) fn judge(image: Reference, helm: Result<(), HelmError>, tail: Option<FollowEnd>) -> DeployReport {
     let has_no_job = matches!(tail, Some(FollowEnd::NoJob));
+    let is_late = matches!(tail, Some(FollowEnd::Deadline { .. }));
     let job = match tail {
         Some(FollowEnd::Outcome(outcome)) => Some(*outcome),
         _ => None,
     };
     let record = job.as_ref().and_then(run_record);
-    let job_failed = job.as_ref().is_some_and(|job| job.verdict == Verdict::Failed);
+    let job_failed = job.as_ref().is_some_and(|job| job.verdict != Verdict::Complete);
     let (ending, exit) = match &helm {
         Ok(()) if has_no_job => (Ending::DeployedWithoutJob, ExitCode::Done),
-        Ok(()) => (Ending::Deployed, ExitCode::Done),
-        Err(_) if job_failed => (Ending::JobFailed, runner_code(job.as_ref(), record.as_ref())),
-        Err(HelmError::Failed { .. }) => (Ending::HelmFailed, ExitCode::No),
+        Ok(()) if is_late => (Ending::JobFailed, ExitCode::Deadline),
+        Ok(()) if !job_failed => (Ending::Deployed, ExitCode::Done),
+        _ if job_failed => (Ending::JobFailed, runner_code(job.as_ref(), record.as_ref())),
+        Ok(()) | Err(HelmError::Failed { .. }) => (Ending::HelmFailed, ExitCode::No),
         Err(HelmError::Deadline { .. }) => (Ending::HelmFailed, ExitCode::Deadline),
         Err(HelmError::Start { .. }) => (Ending::HelmFailed, ExitCode::Usage),
         Err(HelmError::Answer { .. }) => (Ending::HelmFailed, ExitCode::Unavailable),
@@ -118,6 +122,16 @@ mod tests {
         assert_eq!(ending(failed(), by_script), (Ending::JobFailed, ExitCode::ScriptFailed));
         assert_eq!(ending(failed(), Some(FollowEnd::NoJob)), (Ending::HelmFailed, ExitCode::No));
         assert_eq!(ending(failed(), complete()), (Ending::HelmFailed, ExitCode::No));
+    }
+
+    #[test]
+    fn helms_content_is_not_enough_when_the_job_is_deleted_failed_or_late() {
+        let deleted = job(Verdict::Unknown, None, "");
+        assert_eq!(ending(Ok(()), deleted), (Ending::JobFailed, ExitCode::No));
+        let plain = job(Verdict::Failed, Some(8), "BackoffLimitExceeded");
+        assert_eq!(ending(Ok(()), plain), (Ending::JobFailed, ExitCode::ScriptPartlyKept));
+        let late = Some(FollowEnd::Deadline { waiting_for: String::new() });
+        assert_eq!(ending(Ok(()), late), (Ending::JobFailed, ExitCode::Deadline));
     }
 
     #[test]
