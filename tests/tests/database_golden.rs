@@ -3,6 +3,7 @@
 //! Each line of the files is one case: what was on disk and in the database, what was asked, and what Flyway answered
 //! (see `tests/data/flyway/README.md`). Files of one's own are named by `WHIMBREL_TEST_GOLDEN`, separated by colons.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Column as _, Connection as _, Executor as _, PgConnection, Row as _};
+use sqlx::{
+    AssertSqlSafe, Column as _, Connection as _, Executor as _, PgConnection, Row as _, ValueRef as _,
+};
 use whimbrel_tests::postgres::{Database, superuser};
 use whimbrel_tests::program::{run, whimbrel};
 use whimbrel_tests::testbed;
@@ -34,7 +37,30 @@ const NOT_THERE_YET: [&str; 11] = [
 const FAMILIES_NOT_THERE_YET: [&str; 1] = ["callbacks"];
 
 /// Where the answer differs on purpose: the beginning of the case's name, and why.
-const ON_PURPOSE: &[(&str, &str)] = &[];
+const ON_PURPOSE: &[(&str, &str)] = &[
+    ("failures/no-tx", KEEPS_FAILED_ROW),
+    ("failures/conf-no-tx", KEEPS_FAILED_ROW),
+    ("transactions/reindex-database", KEEPS_FAILED_ROW),
+    ("transactions/vacuum-fails", KEEPS_FAILED_ROW),
+    ("transactions/vacuum-mixed", REFUSED_EARLY),
+    ("transactions/cic-mixed", REFUSED_EARLY),
+    ("transactions/reindex-table-concurrently", RECOGNISED),
+    ("transactions/cluster", RECOGNISED),
+    (
+        "transactions/discard-all:no-tx",
+        "a lock that a script gave away is warned about; Flyway fails after the script",
+    ),
+    (
+        "repair_more/desc-long:repair",
+        "a long description is shortened as migrate does it; Flyway's repair fails",
+    ),
+    ("baseline_verb/version-bad", "a version that is none is refused whatever the verb"),
+];
+
+const KEEPS_FAILED_ROW: &str = "a script that failed outside of a transaction leaves a failed row, as Flyway does in its session lock mode only";
+const REFUSED_EARLY: &str =
+    "what must not run is found before anything runs; Flyway runs the scripts before it";
+const RECOGNISED: &str = "this cannot run in a transaction, which Flyway does not know";
 
 /// How a case ended.
 enum Outcome {
@@ -52,7 +78,7 @@ fn the_runner_answers_as_flyway_did() {
     }
     assert!(!cases.is_empty(), "there are no cases");
     let only = std::env::var("WHIMBREL_TEST_GOLDEN_ONLY").unwrap_or_default();
-    cases.retain(|case| text(&case["id"]).starts_with(&only));
+    cases.retain(|case| only.split(',').any(|prefix| text(&case["id"]).starts_with(prefix)));
     let mut halves = [Vec::new(), Vec::new()];
     for (index, case) in cases.into_iter().enumerate() {
         halves[index % 2].push(case);
@@ -138,6 +164,7 @@ fn text(value: &Value) -> &str {
 struct Golden {
     database: Database,
     runtime: tokio::runtime::Runtime,
+    connection: RefCell<PgConnection>,
 }
 
 impl Golden {
@@ -145,7 +172,9 @@ impl Golden {
         let database = Database::create("golden");
         superuser(&format!("ALTER ROLE \"{}\" SUPERUSER", database.user));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Self { database, runtime }
+        let connection =
+            runtime.block_on(PgConnection::connect(&database.url())).expect("the server answers");
+        Self { database, runtime, connection: RefCell::new(connection) }
     }
 
     fn case(&self, case: &Value) -> Outcome {
@@ -305,31 +334,24 @@ impl Golden {
     }
 
     fn sql(&self, statement: &str) {
-        let url = self.database.url();
-        self.runtime.block_on(async {
-            let mut connection = PgConnection::connect(&url).await.expect("the server answers");
-            let done = connection.execute(sqlx::raw_sql(AssertSqlSafe(statement.to_owned()))).await;
-            assert!(done.is_ok(), "{statement}: {done:?}");
-            connection.close().await.expect("the server says goodbye");
-        });
+        let mut connection = self.connection.borrow_mut();
+        let work = connection.execute(sqlx::raw_sql(AssertSqlSafe(statement.to_owned())));
+        let done = self.runtime.block_on(work);
+        assert!(done.is_ok(), "{statement}: {done:?}");
     }
 
     /// All values as text; null where the query fails.
     fn rows(&self, query: &str) -> Value {
-        let url = self.database.url();
-        self.runtime.block_on(async {
-            let mut connection = PgConnection::connect(&url).await.expect("the server answers");
-            let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(query.to_owned()))).await;
-            connection.close().await.expect("the server says goodbye");
-            let Ok(rows) = rows else { return Value::Null };
-            let value = |row: &sqlx::postgres::PgRow, index: usize| {
-                let raw = row.try_get_raw(index).expect("the column is there");
-                raw.as_str().map_or(Value::Null, Value::from)
-            };
-            rows.iter()
-                .map(|row| row.columns().iter().map(|column| value(row, column.ordinal())).collect::<Value>())
-                .collect()
-        })
+        let mut connection = self.connection.borrow_mut();
+        let work = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(query.to_owned())));
+        let Ok(rows) = self.runtime.block_on(work) else { return Value::Null };
+        let value = |row: &sqlx::postgres::PgRow, index: usize| {
+            let raw = row.try_get_raw(index).expect("the column is there");
+            if raw.is_null() { Value::Null } else { raw.as_str().map_or(Value::Null, Value::from) }
+        };
+        rows.iter()
+            .map(|row| row.columns().iter().map(|column| value(row, column.ordinal())).collect::<Value>())
+            .collect()
     }
 }
 
@@ -403,7 +425,7 @@ fn answer(verb: &str, answer: &Value) -> Value {
             let entries = answer["invalidMigrations"].as_array().into_iter().flatten();
             let findings: Value = entries
                 .map(|entry| {
-                    let code = entry["code"].as_str().or(entry["errorDetails"]["errorCode"].as_str());
+                    let code = entry["errorCode"].as_str().or(entry["errorDetails"]["errorCode"].as_str());
                     json!([text(&entry["version"]), code])
                 })
                 .collect();

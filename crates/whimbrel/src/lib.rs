@@ -21,6 +21,7 @@ use whimbrel_cli::error::CommandError;
 use whimbrel_cli::exit;
 use whimbrel_cli::main_with;
 use whimbrel_cli::printer::Printer;
+use whimbrel_migrate::flyway;
 use whimbrel_watch::Caller;
 
 pub use cli::{Cli, Command};
@@ -29,10 +30,22 @@ use role::Role;
 /// Runs the program with these arguments, the first of which is its own name.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     match Role::of(arguments.first()) {
+        Role::Flyway => flyway(&arguments[1..]),
+        // Flyway's parameters are not ours: its command line is not one of clap's subcommands.
+        Role::FrontDoor if arguments.get(1).is_some_and(|word| word == role::FLYWAY) => {
+            flyway(&arguments[2..])
+        }
         Role::FrontDoor => {
             let cli = Cli::parse_from(&arguments);
+            if let Command::Flyway { arguments } = &cli.command {
+                return flyway::main(arguments);
+            }
             let global = cli.global.clone();
             main_with(&global, |printer| run(cli, printer))
+        }
+        Role::Flyway => {
+            let text = |argument: &OsString| argument.to_string_lossy().into_owned();
+            flyway::main(&arguments.iter().skip(1).map(text).collect::<Vec<_>>())
         }
         Role::Runner => {
             let cli = whimbrel_migrate::cli::Cli::parse_from(&arguments);
@@ -41,6 +54,11 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             })
         }
     }
+}
+
+fn flyway(arguments: &[OsString]) -> ExitCode {
+    let arguments: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    whimbrel_migrate::flyway::main(&arguments)
 }
 
 async fn run(cli: Cli, printer: Printer) -> Result<exit::ExitCode, CommandError> {
@@ -57,6 +75,8 @@ async fn run(cli: Cli, printer: Printer) -> Result<exit::ExitCode, CommandError>
         Command::Tail(args) => whimbrel_tail::run::run(&args, &cli.global, printer).await,
         Command::Deploy(args) => deploy::run(&args, &cli.global, &ProcessEnvironment, &printer).await,
         Command::Doctor(args) => doctor::run(&args, &cli.global, &ProcessEnvironment, &printer).await,
+        // Speaks Flyway's language from the first word on: it was answered before.
+        Command::Flyway { .. } => Ok(exit::ExitCode::Usage),
         Command::Config => config::show(&cli.global, &printer),
     }
 }

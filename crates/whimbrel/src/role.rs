@@ -4,6 +4,10 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use whimbrel_flow::local::PROGRAM;
+use whimbrel_migrate::flyway;
+
+/// The name that calls for Flyway's command line.
+pub(crate) const FLYWAY: &str = "flyway";
 
 /// A program that this file can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,13 +16,19 @@ pub(crate) enum Role {
     FrontDoor,
     /// The program in the image.
     Runner,
+    /// The program in the image, called as Flyway.
+    Flyway,
 }
 
 impl Role {
     /// The role under this first argument.
     pub(crate) fn of(name: Option<&OsString>) -> Self {
         let name = name.and_then(|name| Path::new(name).file_name()).unwrap_or_default();
-        if name == PROGRAM { Self::Runner } else { Self::FrontDoor }
+        match name.to_str() {
+            Some(PROGRAM) => Self::Runner,
+            Some(FLYWAY) => Self::Flyway,
+            _ => Self::FrontDoor,
+        }
     }
 }
 
@@ -30,6 +40,8 @@ mod tests {
     fn the_name_decides() {
         let role = |name: &str| Role::of(Some(&OsString::from(name)));
         assert_eq!(role("/whimbrel-migrate"), Role::Runner);
+        assert_eq!(role("/flyway/flyway"), Role::Flyway);
+        assert_eq!(role("/flyway/flyway"), Role::Flyway);
         assert_eq!(role("target/release/whimbrel"), Role::FrontDoor);
         assert_eq!(Role::of(None), Role::FrontDoor);
     }

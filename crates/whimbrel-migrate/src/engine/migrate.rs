@@ -63,16 +63,14 @@ impl Engine<'_> {
         if self.common.dry_run {
             return self.dry_run(rows).await;
         }
-        let mut before = None;
         // What is certain without the lock needs no lock: that nothing is to do, and that files and history disagree.
         if let Some(rows) = rows {
             let course = self.plan(rows).await?;
             self.version.clone_from(&course.plan.before);
-            before.clone_from(&course.plan.before);
-            self.before.clone_from(&before);
+            self.before.clone_from(&course.plan.before);
             self.warn_about(&course.plan.warnings);
             if course.plan.steps.is_empty() {
-                return Ok(MigrateReport { after: before.clone(), before, ..MigrateReport::default() });
+                return Ok(self.migrated());
             }
         }
         if self.session.facts().read_only {
@@ -96,7 +94,11 @@ impl Engine<'_> {
                 }
             }
         }
-        Ok(MigrateReport { before, after: self.version.clone(), ..MigrateReport::default() })
+        Ok(self.migrated())
+    }
+
+    fn migrated(&self) -> MigrateReport {
+        MigrateReport { before: self.before.clone(), after: self.version.clone(), ..MigrateReport::default() }
     }
 
     /// Under the lock: reads the history again and runs the next script, if there is one.
@@ -109,11 +111,15 @@ impl Engine<'_> {
             None => false,
         };
         if !still_holds {
-            let rows = match self.rows().await? {
-                Some(rows) => rows,
-                None => self.make_history().await?,
+            let (rows, is_new) = match self.rows().await? {
+                Some(rows) => (rows, false),
+                None => (self.make_history().await?, true),
             };
             let planned = self.plan(rows).await?;
+            if is_new {
+                // A baseline row counts as what was there.
+                self.before.clone_from(&planned.plan.before);
+            }
             self.version.clone_from(&planned.plan.before);
             *course = Some(planned);
         }

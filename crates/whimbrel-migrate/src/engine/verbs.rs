@@ -1,5 +1,7 @@
 //! The verbs that look at the history or change nothing but it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use whimbrel_migration::baseline::{BaselineDecision, decide_baseline};
 use whimbrel_migration::finding::Finding;
@@ -75,6 +77,9 @@ pub struct RepairReport {
     pub actions: Vec<RepairAction>,
     /// Whether there was a table at all.
     pub history_exists: bool,
+    /// The descriptions of the rows by rank, as they were before.
+    #[serde(skip)]
+    pub descriptions: BTreeMap<i32, String>,
 }
 
 /// What `baseline` did, or would do.
@@ -153,7 +158,7 @@ impl Engine<'_> {
         if self.common.dry_run {
             let Some(history) = self.history().await? else { return Ok(RepairReport::default()) };
             let actions = plan_repair(self.set.scripts(), &history, &self.settings.migration)?;
-            return Ok(RepairReport { actions, history_exists: true });
+            return Ok(RepairReport { actions, history_exists: true, descriptions: descriptions(&history) });
         }
         self.prepare_session().await?;
         self.lock().await?;
@@ -168,6 +173,7 @@ impl Engine<'_> {
     async fn repair_locked(&mut self) -> Result<RepairReport, Failure> {
         let Some(history) = self.history().await? else { return Ok(RepairReport::default()) };
         let actions = plan_repair(self.set.scripts(), &history, &self.settings.migration)?;
+        let descriptions = descriptions(&history);
         if !actions.is_empty() {
             let statements: Vec<String> = actions.iter().map(|action| self.statement_of(action)).collect();
             let done = self.session.transaction(&statements).await;
@@ -182,7 +188,7 @@ impl Engine<'_> {
         let history = self.history().await?.unwrap_or_default();
         let overview = Overview::build(self.set.scripts(), &history, &self.settings.migration)?;
         self.version = overview.current_version().map(|version| version.as_str().to_owned());
-        Ok(RepairReport { actions, history_exists: true })
+        Ok(RepairReport { actions, history_exists: true, descriptions })
     }
 
     fn statement_of(&self, action: &RepairAction) -> String {
@@ -310,4 +316,8 @@ impl Engine<'_> {
     pub async fn read_history(&mut self) -> Result<Option<History>, Failure> {
         self.history().await
     }
+}
+
+fn descriptions(history: &History) -> BTreeMap<i32, String> {
+    history.rows().map(|row| (row.installed_rank, row.description.clone())).collect()
 }

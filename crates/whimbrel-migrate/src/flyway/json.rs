@@ -6,7 +6,7 @@ use whimbrel_migration::record::{ScriptOutcome, ScriptRecord};
 use whimbrel_migration::repair::RepairAction;
 
 use super::{FOLLOWED_VERSION, text};
-use crate::engine::InfoReport;
+use crate::engine::{InfoReport, RepairReport};
 use crate::failure::Failure;
 use crate::run::{Report, Run, Turn};
 use crate::settings::{DatabaseSettings, RunSettings};
@@ -41,7 +41,7 @@ pub(super) fn document(settings: &RunSettings, run: &Run) -> Value {
                 "validateCount": if ok { report.validated } else { 0 }, "allErrorMessages": messages.join("\n"),
             })
         }
-        (Some(Report::Repair(report)), None) => repair(database, &report.actions),
+        (Some(Report::Repair(report)), None) => repair(database, report),
         (Some(Report::Baseline(report)), None) => json!({
             "flywayVersion": FOLLOWED_VERSION, "database": name(database), "warnings": [], "operation": "baseline",
             "successfullyBaselined": true, "baselineVersion": report.version,
@@ -151,10 +151,10 @@ fn invalid(database: &DatabaseSettings, finding: &Finding) -> Value {
     })
 }
 
-fn repair(database: &DatabaseSettings, actions: &[RepairAction]) -> Value {
+fn repair(database: &DatabaseSettings, report: &RepairReport) -> Value {
     let mut done: Vec<&str> = Vec::new();
     let (mut removed, mut deleted, mut aligned) = (Vec::new(), Vec::new(), Vec::new());
-    for action in actions {
+    for action in &report.actions {
         let (phrase, list, version, description, script) = match action {
             RepairAction::RemoveFailed { version, description, script, .. } => {
                 ("Removed failed migrations", &mut removed, version, description, script.as_str())
@@ -162,8 +162,10 @@ fn repair(database: &DatabaseSettings, actions: &[RepairAction]) -> Value {
             RepairAction::MarkDeleted { row, .. } => {
                 ("Marked missing migrations as deleted", &mut deleted, &row.version, &row.description, "")
             }
-            RepairAction::Align { version, description, .. } => {
-                ("Aligned applied migration checksums", &mut aligned, version, description, "")
+            RepairAction::Align { installed_rank, version, description, .. } => {
+                // Flyway names the row as it was.
+                let was = report.descriptions.get(installed_rank).unwrap_or(description);
+                ("Aligned applied migration checksums", &mut aligned, version, was, "")
             }
         };
         if !done.contains(&phrase) {
