@@ -136,10 +136,20 @@ fn container_migrates_under_either_name() {
     let name = format!("{}:dev", testbed::unique("image"));
     run(&mut watch(&project, &["--once", "--to", &format!("docker:{name}")]), DEADLINE).expect_code(0);
     let database = Database::create("image");
-    let url = format!("APP_DATABASE_URL={}", database.url());
+    let variable = format!("APP_DATABASE_URL={}", database.url());
     let container = |entry: &[&str], arguments: &[&str]| {
         let mut command = clean("docker");
-        command.args(["run", "--rm", "--network", "host", "--read-only", "--cap-drop", "ALL", "--env", &url]);
+        command.args([
+            "run",
+            "--rm",
+            "--network",
+            "host",
+            "--read-only",
+            "--cap-drop",
+            "ALL",
+            "--env",
+            &variable,
+        ]);
         command.args(entry).arg(&name).args(arguments);
         run(&mut command, DEADLINE).expect_code(0)
     };
@@ -147,7 +157,18 @@ fn container_migrates_under_either_name() {
     assert!(info.says("Pending") || info.says("pending"), "{}", info.said());
     container(&[], &[]);
     assert_eq!(database.version().as_deref(), Some("2"));
-    let flyway = container(&["--entrypoint", "/flyway/flyway"], &["info"]);
+    // As Flyway is called: its options, its words.
+    let url = database.url();
+    let (_, place) = url.split_once('@').expect("the URL has a login");
+    let options = [
+        format!("-url=jdbc:postgresql://{place}"),
+        format!("-user={}", database.user),
+        format!("-password={}", database.password),
+        "-locations=filesystem:/flyway/sql/app".to_owned(),
+        "info".to_owned(),
+    ];
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let flyway = container(&["--entrypoint", "/flyway/flyway"], &options);
     assert!(flyway.says("Success"), "{}", flyway.said());
     output("docker", &["rmi", &name]);
 }
