@@ -112,7 +112,7 @@ fn looks_like_shell_script(file_name: &str, naming: &NamingRules) -> bool {
 fn no_extension(file_name: &str, naming: &NamingRules) -> Finding {
     let suffix = naming.suffixes.first().map_or(".sql", String::as_str);
     Finding::warning(
-        "script-without-suffix",
+        "no-extension",
         format!(
             "{file_name} has no suffix: real Flyway would run it as a shell script, here it is never run"
         ),
@@ -189,7 +189,7 @@ fn check_conf(
     }
     if let Err(error) = ScriptConf::parse(&String::from_utf8_lossy(file.contents)) {
         findings.push(
-            Finding::error("invalid-conf", error.to_string())
+            Finding::error("bad-script-conf", error.to_string())
                 .coded(FlywayCode::Configuration)
                 .in_script(file.path)
                 .next_step("the keys are executeInTransaction, encoding and placeholderReplacement"),

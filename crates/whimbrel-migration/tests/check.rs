@@ -109,7 +109,7 @@ fn duplicates_and_stray_side_files_are_found() {
     );
     assert_eq!(
         found(&[("V1__a.sql", "SELECT 1;"), ("V1__a.sql.conf", "foo=1")]),
-        [("invalid-conf", "V1__a.sql.conf".into(), None, None)]
+        [("bad-script-conf", "V1__a.sql.conf".into(), None, None)]
     );
 }
 
