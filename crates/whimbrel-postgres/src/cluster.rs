@@ -187,7 +187,7 @@ impl Cluster {
     /// Stops the server and removes its data.
     pub async fn forget(&self, say: Say<'_>) -> Result<Stopped, PostgresError> {
         let stopped = self.stop(say).await?;
-        self.home.forget().map_err(PostgresError::Files)?;
+        self.home.forget().await.map_err(PostgresError::Files)?;
         match fs_err::remove_file(self.token_path()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(PostgresError::Files(error)),
             _ => Ok(stopped),

@@ -16,6 +16,7 @@
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::{PostgresError, ServerUser, secret};
 
@@ -23,6 +24,8 @@ use crate::{PostgresError, ServerUser, secret};
 const ROOT_FOLDERS: [&str; 2] = ["/var/lib/whimbrel", "/var/tmp/whimbrel"];
 
 const UNFINISHED: &str = "data.unfinished-";
+/// How long files that are still being written are removed again.
+const REMOVE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// The folders of one server.
 #[derive(Clone, Debug)]
@@ -113,9 +116,20 @@ impl Home {
         }
     }
 
-    /// Removes everything of this server. The server must not run.
-    pub(crate) fn forget(&self) -> io::Result<()> {
-        remove_folder(&self.root)
+    /// Removes everything of this server. The server must not run. The initdb of a killed run may still be writing;
+    /// it ends by itself soon, the sooner without its files.
+    pub(crate) async fn forget(&self) -> io::Result<()> {
+        let deadline = Instant::now() + REMOVE_DEADLINE;
+        loop {
+            match remove_folder(&self.root) {
+                Err(error)
+                    if error.kind() == io::ErrorKind::DirectoryNotEmpty && Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                result => return result,
+            }
+        }
     }
 
     /// Removes the data and the password that opens it. The server must not run.

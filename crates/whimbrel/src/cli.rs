@@ -59,6 +59,13 @@ pub enum Command {
     Deploy(DeployArgs),
     /// Look at what is here, and whether the registry's two names are one registry
     Doctor(DoctorArgs),
+    /// Speak Flyway's command line: its options, its output, its exit codes
+    #[command(disable_help_flag = true)]
+    Flyway {
+        /// What Flyway would be given
+        #[arg(value_name = "ARGUMENT", trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Show every setting, its value and where it comes from
     Config,
 }

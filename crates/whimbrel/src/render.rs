@@ -82,15 +82,7 @@ impl<'a> Renderer<'a> {
     pub(crate) fn end(&self, end: &UpEnd) {
         match end {
             UpEnd::Finished(report) => self.finished(report),
-            UpEnd::SecretsRefused(report) => {
-                if self.printer.is_json() {
-                    self.printer.json(&json!({"schema": 1, "event": "secrets-refused", "report": report}));
-                    return;
-                }
-                for finding in &report.findings {
-                    self.printer.line(format!("{}: {}", finding.slug, finding.message));
-                }
-            }
+            UpEnd::SecretsRefused(report) => whimbrel_secrets::render::report(self.printer, report),
         }
     }
 

@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use whimbrel_flow::local::PROGRAM;
-use whimbrel_migrate::flyway;
 
 /// The name that calls for Flyway's command line.
 pub(crate) const FLYWAY: &str = "flyway";
