@@ -139,6 +139,12 @@ mod tests {
     }
 
     #[test]
+    fn the_help_text_is_a_contract() {
+        let mut command = Cli::command().term_width(100);
+        insta::assert_snapshot!(command.render_help());
+    }
+
+    #[test]
     fn the_servers_programs_can_be_named() {
         assert_eq!(binary_source("fetch"), Ok(BinarySource::Fetched));
         assert_eq!(binary_source("/opt/pg/bin"), Ok(BinarySource::Folder("/opt/pg/bin".into())));

@@ -201,7 +201,10 @@ impl<'a> Renderer<'a> {
 fn event_text(event: &DeployEvent<'_>) -> String {
     match event {
         DeployEvent::Image(image) => format!("image: {image}"),
-        DeployEvent::Secrets(report) => format!("secrets: all good for {} databases", report.databases.len()),
+        DeployEvent::Secrets(report) => match report.databases.len() {
+            1 => "secrets: all good for 1 database".to_owned(),
+            number => format!("secrets: all good for {number} databases"),
+        },
         DeployEvent::Waiting(what) => what.clone(),
         DeployEvent::Repaired(Repair::Uninstalled) => {
             "the release was left behind by a killed helm before it was ever deployed: uninstalled".to_owned()

@@ -30,11 +30,6 @@ use role::Role;
 /// Runs the program with these arguments, the first of which is its own name.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     match Role::of(arguments.first()) {
-        Role::Flyway => flyway(&arguments[1..]),
-        // Flyway's parameters are not ours: its command line is not one of clap's subcommands.
-        Role::FrontDoor if arguments.get(1).is_some_and(|word| word == role::FLYWAY) => {
-            flyway(&arguments[2..])
-        }
         Role::FrontDoor => {
             let cli = Cli::parse_from(&arguments);
             if let Command::Flyway { arguments } = &cli.command {
@@ -54,11 +49,6 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             })
         }
     }
-}
-
-fn flyway(arguments: &[OsString]) -> ExitCode {
-    let arguments: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    whimbrel_migrate::flyway::main(&arguments)
 }
 
 async fn run(cli: Cli, printer: Printer) -> Result<exit::ExitCode, CommandError> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use whimbrel_flow::local::PROGRAM;
 
 /// The name that calls for Flyway's command line.
-pub(crate) const FLYWAY: &str = "flyway";
+const FLYWAY: &str = "flyway";
 
 /// A program that this file can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,6 @@ mod tests {
     fn the_name_decides() {
         let role = |name: &str| Role::of(Some(&OsString::from(name)));
         assert_eq!(role("/whimbrel-migrate"), Role::Runner);
-        assert_eq!(role("/flyway/flyway"), Role::Flyway);
         assert_eq!(role("/flyway/flyway"), Role::Flyway);
         assert_eq!(role("target/release/whimbrel"), Role::FrontDoor);
         assert_eq!(Role::of(None), Role::FrontDoor);
