@@ -135,6 +135,12 @@ impl std::fmt::Debug for Printer {
     }
 }
 
+/// A number with its noun: `1 script`, `8 databases`.
+pub fn counted(number: usize, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{ending}")
+}
+
 fn stream(writer: impl Write + Send + 'static) -> Stream {
     Arc::new(Mutex::new(Box::new(writer)))
 }

@@ -251,12 +251,24 @@ fn terminate(id: Option<u32>) {
     }
 }
 
-/// The lines of helm's own error, without warnings and without the word in front.
+/// helm's own error in one line, without warnings, bullets and the word in front.
 fn last_words(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
-    let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("WARNING"));
-    let words: Vec<&str> = lines.map(|line| line.strip_prefix("Error: ").unwrap_or(line)).collect();
-    if words.is_empty() { "it said nothing".to_owned() } else { words.join("; ") }
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("WARNING"));
+    let mut words = String::new();
+    for line in lines {
+        let separator = if words.is_empty() {
+            ""
+        } else if words.ends_with(':') {
+            " "
+        } else {
+            "; "
+        };
+        let line = line.strip_prefix("Error: ").or(line.strip_prefix("* ")).unwrap_or(line);
+        words.push_str(separator);
+        words.push_str(line);
+    }
+    if words.is_empty() { "it said nothing".to_owned() } else { words }
 }
 
 #[cfg(test)]
@@ -313,5 +325,9 @@ mod tests {
     fn helms_words_are_told_without_warnings() {
         let text = b"WARNING: file is group-readable\nError: UPGRADE FAILED: pre-upgrade hooks failed\n";
         assert_eq!(last_words(text), "UPGRADE FAILED: pre-upgrade hooks failed");
+        let text = b"Error: UPGRADE FAILED: pre-upgrade hooks failed: 1 error occurred:\n\t* job db failed: DeadlineExceeded\n\n\n";
+        let words =
+            "UPGRADE FAILED: pre-upgrade hooks failed: 1 error occurred: job db failed: DeadlineExceeded";
+        assert_eq!(last_words(text), words);
     }
 }

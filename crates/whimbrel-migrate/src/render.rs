@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use whimbrel_cli::error::CommandError;
+use whimbrel_cli::printer::counted;
 use whimbrel_migration::plan::RunMode;
 use whimbrel_migration::record::DatabaseOutcome;
 use whimbrel_migration::repair::RepairAction;
@@ -77,7 +78,10 @@ pub fn version(version: Option<&str>) -> String {
 fn summary(run: &Run) -> String {
     let applied: usize = run.record.databases.iter().map(|database| database.scripts.len()).sum();
     match run.exit.code() {
-        0 => format!("{} databases, {applied} scripts applied", run.record.databases.len()),
+        0 => {
+            let databases = counted(run.record.databases.len(), "database");
+            format!("{databases}, {} applied", counted(applied, "script"))
+        }
         code => format!("ended with exit code {code}"),
     }
 }

@@ -10,7 +10,7 @@ use whimbrel_cli::args::{GlobalArgs, duration, pair};
 use whimbrel_cli::env::{self, Environment};
 use whimbrel_cli::error::{CommandError, ErrorKind};
 use whimbrel_cli::exit::ExitCode;
-use whimbrel_cli::printer::Printer;
+use whimbrel_cli::printer::{Printer, counted};
 use whimbrel_cli::project::{ProjectFile, Registry};
 use whimbrel_cli::signals::{Stop, Urgency};
 use whimbrel_cluster::helm::Repair;
@@ -201,10 +201,9 @@ impl<'a> Renderer<'a> {
 fn event_text(event: &DeployEvent<'_>) -> String {
     match event {
         DeployEvent::Image(image) => format!("image: {image}"),
-        DeployEvent::Secrets(report) => match report.databases.len() {
-            1 => "secrets: all good for 1 database".to_owned(),
-            number => format!("secrets: all good for {number} databases"),
-        },
+        DeployEvent::Secrets(report) => {
+            format!("secrets: all good for {}", counted(report.databases.len(), "database"))
+        }
         DeployEvent::Waiting(what) => what.clone(),
         DeployEvent::Repaired(Repair::Uninstalled) => {
             "the release was left behind by a killed helm before it was ever deployed: uninstalled".to_owned()

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use whimbrel_cli::printer::counted;
 use whimbrel_postgres::Progress;
 
 use super::job::JobLine;
@@ -164,7 +165,7 @@ impl std::fmt::Display for UpEvent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Project { name, path, databases } => {
-                write!(f, "project     {name}: {} ({})", count(databases.len(), "database"), path.display())
+                write!(f, "project     {name}: {} ({})", counted(databases.len(), "database"), path.display())
             }
             Self::Waiting { what, seconds } => write!(f, "waiting     for {what} (at most {seconds} s)"),
             Self::Server(progress) => write!(f, "postgresql  {progress}"),
@@ -179,7 +180,7 @@ impl std::fmt::Display for UpEvent {
                 )
             }
             Self::SecretsVerified { databases, place } => {
-                write!(f, "secrets     verified for {} ({place})", count(*databases, "database"))
+                write!(f, "secrets     verified for {} ({place})", counted(*databases, "database"))
             }
             Self::DatabasesReady { made, total } if made.is_empty() => {
                 write!(f, "databases   {total} of {total} are there")
@@ -189,7 +190,7 @@ impl std::fmt::Display for UpEvent {
             }
             Self::ImageReady { layout, digest, scripts, unchanged, without_program } => {
                 let how = if *unchanged { "unchanged" } else { "built" };
-                let (scripts, short) = (count(*scripts, "script"), digest.get(..19).unwrap_or(digest));
+                let (scripts, short) = (counted(*scripts, "script"), digest.get(..19).unwrap_or(digest));
                 write!(f, "image       {how}: {scripts}, {short}… in {}", layout.display())?;
                 match without_program {
                     Some(reason) => write!(f, "; scripts only: {reason}"),
@@ -206,13 +207,13 @@ impl std::fmt::Display for UpEvent {
                 }
             }
             Self::ImageRefused { errors } => {
-                write!(f, "refused     {}: no image, and nothing was run", count(*errors, "error"))
+                write!(f, "refused     {}: no image, and nothing was run", counted(*errors, "error"))
             }
             Self::TakenBack { database, cause, kept, closed } => {
                 write!(f, "taken back  {database}: {cause}; ")?;
                 match kept {
                     0 => f.write_str("all scripts are replayed")?,
-                    kept => write!(f, "{} stay, the rest is replayed", count(*kept, "script"))?,
+                    kept => write!(f, "{} stay, the rest is replayed", counted(*kept, "script"))?,
                 }
                 write_closed(f, *closed)
             }
@@ -235,7 +236,7 @@ impl std::fmt::Display for UpEvent {
                 write!(
                     f,
                     "watching    {}; save a script, or stop with Ctrl-C",
-                    count(folders.len(), "folder")
+                    counted(folders.len(), "folder")
                 )
             }
             Self::FolderGone { folder } => write!(f, "watching    {} is not there", folder.display()),
@@ -247,12 +248,8 @@ impl std::fmt::Display for UpEvent {
 fn write_closed(f: &mut std::fmt::Formatter<'_>, closed: usize) -> std::fmt::Result {
     match closed {
         0 => Ok(()),
-        closed => write!(f, "; {} of others closed", count(closed, "connection")),
+        closed => write!(f, "; {} of others closed", counted(closed, "connection")),
     }
-}
-
-fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use serde_json::Value;
 use whimbrel_cli::printer::Printer;
+use whimbrel_cli::printer::counted;
 use whimbrel_migration::repair::RepairAction;
 use whimbrel_migration::sql::postgres::quote_identifier;
 use whimbrel_migration::state::Category;
@@ -94,7 +95,7 @@ pub(super) fn answer(printer: &Printer, settings: &RunSettings, run: &Run) {
         Some(Report::Validate(report)) if report.findings.is_empty() && !report.schema_missing => {
             printer.line(format!(
                 "Successfully validated {} (execution time {})",
-                count(report.validated, "migration"),
+                counted(report.validated, "migration"),
                 time(turn.millis)
             ));
         }
@@ -151,7 +152,7 @@ fn migrated(printer: &Printer, schema: &str, turn: &Turn) {
     let now = last.map(|version| format!(", now at version v{version}")).unwrap_or_default();
     printer.line(format!(
         "Successfully applied {} to schema {schema}{now} (execution time {})",
-        count(scripts.len(), "migration"),
+        counted(scripts.len(), "migration"),
         time(turn.millis)
     ));
 }
@@ -319,10 +320,6 @@ fn block(script: &ScriptFailure) -> String {
         script.statement,
         path = script.path.display(),
     )
-}
-
-fn count(number: usize, word: &str) -> String {
-    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 
 /// `00:00.044s`
