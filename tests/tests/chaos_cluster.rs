@@ -173,3 +173,19 @@ fn a_tail_ends_with_the_outcome_of_a_deleted_and_repeated_job() {
     release.deploy().expect_code(0);
     tail(0);
 }
+
+#[test]
+fn a_deploy_whose_job_is_deleted_is_red_although_helm_is_content() {
+    let release = Release::prepare("jobdel");
+    release.project.write(SLOW, &slow_script(20));
+    release.push();
+    let deploy = release.start_deploy();
+    wait_until_it_sleeps(&release);
+    release.namespace.kubectl(&["delete", "job/db-migrations"]).expect_code(0);
+    let ended = deploy.wait(Duration::from_secs(240));
+    assert_eq!(release.status(), "deployed", "helm takes a deleted hook for a success");
+    assert!(!matches!(ended.code, Some(0) | None), "{}", ended.said());
+    assert!(ended.says("blocked: Deleted"), "{}", ended.said());
+    release.deploy().expect_code(0);
+    the_effect_is_there_once(&release);
+}
