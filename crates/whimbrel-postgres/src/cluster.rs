@@ -1,91 +1,24 @@
 //! The server's life: initialise, start, stop, forget.
 
-use std::fmt;
-use std::net::{Ipv4Addr, TcpListener};
+mod data;
+mod start;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, sleep};
 
-use crate::fetch::{self, FETCHED_VERSION};
+use crate::configuration::data_version;
 use crate::home::Home;
-use crate::installation::{self, BinarySource, Installation, Origin, ServerVersion};
-use crate::postmaster::{self, Liveness, Postmaster};
-use crate::{PostgresError, ServerUser, UpState, command, secret, sql, user};
+use crate::installation::{BinarySource, ServerVersion};
+use crate::postmaster::{self, Liveness};
+use crate::progress::Progress;
+use crate::{PostgresError, ServerUser, UpState, secret, sql, user};
 
-const INITDB_DEADLINE: Duration = Duration::from_secs(120);
-const START_DEADLINE: Duration = Duration::from_secs(60);
 /// A fast shutdown waits for a checkpoint; after this long the server is told to end at once.
 const FAST_STOP_DEADLINE: Duration = Duration::from_secs(30);
 const IMMEDIATE_STOP_DEADLINE: Duration = Duration::from_secs(10);
-/// The longest path that fits into a socket's address everywhere, less the socket's own name.
-const LONGEST_SOCKET_FOLDER: usize = 80;
-
-/// Our settings in the data folder, beside the server's own.
-const CONFIGURATION: &str = "whimbrel.conf";
-
-/// What is going on, for a status line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Progress {
-    /// The programs are being fetched.
-    Fetching {
-        /// Their version.
-        version: &'static str,
-    },
-    /// A new data folder is being made.
-    Initialising {
-        /// The server's version.
-        version: ServerVersion,
-        /// Who will run it, when that is not us.
-        user: Option<String>,
-    },
-    /// The server is being started.
-    Starting {
-        /// The port that was chosen.
-        port: u16,
-    },
-    /// A server that somebody else is starting or stopping is waited for.
-    Waiting {
-        /// For what.
-        reason: &'static str,
-        /// How long at most.
-        deadline: Duration,
-    },
-    /// The old data cannot be used and is made anew.
-    Discarded {
-        /// Why.
-        reason: String,
-    },
-    /// The server is being stopped.
-    Stopping,
-}
-
-impl fmt::Display for Progress {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Fetching { version } => {
-                write!(formatter, "fetching PostgreSQL {version} (15 MB, once): none is installed")
-            }
-            Self::Initialising { version, user: None } => {
-                write!(formatter, "making a data folder for PostgreSQL {version}")
-            }
-            Self::Initialising { version, user: Some(user) } => {
-                write!(
-                    formatter,
-                    "making a data folder for PostgreSQL {version}, run as {user}: it refuses root"
-                )
-            }
-            Self::Starting { port } => write!(formatter, "starting PostgreSQL on 127.0.0.1:{port}"),
-            Self::Waiting { reason, deadline } => {
-                write!(formatter, "waiting for {reason} (at most {} s)", deadline.as_secs())
-            }
-            Self::Discarded { reason } => write!(formatter, "making the server's data anew: {reason}"),
-            Self::Stopping => write!(formatter, "stopping PostgreSQL"),
-        }
-    }
-}
 
 /// A running server.
 #[derive(Clone, Debug)]
@@ -122,13 +55,6 @@ pub struct Cluster {
     project: PathBuf,
     state: PathBuf,
     source: BinarySource,
-}
-
-/// How one attempt to start ended.
-enum Attempt {
-    Up(Postmaster),
-    PortTaken,
-    Busy,
 }
 
 type Say<'a> = &'a mut dyn FnMut(Progress);
@@ -260,191 +186,6 @@ impl Cluster {
         write().map_err(PostgresError::Files)
     }
 
-    /// Makes sure that there is data and a program that can serve it. The flag says that the data is new.
-    async fn provide_data(&self, say: Say<'_>) -> Result<(Installation, bool), PostgresError> {
-        let data = self.home.data();
-        let major = data_version(&data).filter(|_| self.home.superuser_password().exists());
-        let installations = self.installations().await?;
-        if let Some(major) = major {
-            if let Some(found) = installations.iter().find(|installation| installation.version.major == major)
-            {
-                return Ok((found.clone(), false));
-            }
-            say(Progress::Discarded { reason: format!("no program of PostgreSQL {major} is here any more") });
-        } else if data.exists() {
-            say(Progress::Discarded { reason: "it is not whole".to_owned() });
-        }
-        let installation = match installations.into_iter().next() {
-            Some(installation) => installation,
-            None => self.fetch(say).await?,
-        };
-        self.stop_server(say).await?;
-        self.home.discard_data().map_err(PostgresError::Files)?;
-        self.initialise(&installation, say).await?;
-        Ok((installation, true))
-    }
-
-    /// The programs that are here already, best first.
-    async fn installations(&self) -> Result<Vec<Installation>, PostgresError> {
-        if let BinarySource::Folder(folder) = &self.source {
-            return Ok(vec![Installation::load(folder.clone(), Origin::Installed, self.user()).await?]);
-        }
-        let mut candidates = Vec::new();
-        if self.source == BinarySource::InstalledOrFetched {
-            let found = installation::find_installed(std::env::var_os("PATH").as_deref());
-            candidates.extend(found.into_iter().map(|folder| (folder, Origin::Installed)));
-        }
-        let fetched = fetch::cache_folder(self.user()).ok().and_then(|cache| fetch::find_fetched(&cache));
-        candidates.extend(fetched.map(|folder| (folder, Origin::Fetched)));
-        let mut installations = Vec::new();
-        for (folder, origin) in candidates {
-            // Programs that the server's user cannot run do not count.
-            match Installation::load(folder, origin, self.user()).await {
-                Ok(installation) => installations.push(installation),
-                Err(error) => tracing::debug!(%error, "passing over a PostgreSQL"),
-            }
-        }
-        Ok(installations)
-    }
-
-    async fn fetch(&self, say: Say<'_>) -> Result<Installation, PostgresError> {
-        say(Progress::Fetching { version: FETCHED_VERSION });
-        let folder = fetch::fetch(&fetch::cache_folder(self.user())?).await?;
-        Installation::load(folder, Origin::Fetched, self.user()).await
-    }
-
-    /// Runs initdb beside the data folder and renames the result: a killed run leaves no half data folder.
-    async fn initialise(&self, installation: &Installation, say: Say<'_>) -> Result<(), PostgresError> {
-        let user = match self.user() {
-            ServerUser::Ourselves => None,
-            ServerUser::Named { name, .. } => Some(name.clone()),
-        };
-        say(Progress::Initialising { version: installation.version.clone(), user });
-        let password = secret::generate().map_err(PostgresError::Files)?;
-        let unfinished = self.home.fresh_unfinished_data().map_err(PostgresError::Files)?;
-        let password_file = self.home.run().join("initdb.password");
-        secret::store(&password_file, &password)
-            .and_then(|()| self.home.give_to_server(&password_file))
-            .map_err(PostgresError::Files)?;
-        let run = self.home.run();
-        let initdb = installation.program("initdb", self.user(), &run, INITDB_DEADLINE);
-        let pgdata = format!("--pgdata={}", unfinished.display());
-        let pwfile = format!("--pwfile={}", password_file.display());
-        let username = format!("--username={}", sql::SUPERUSER);
-        let settled = ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"];
-        let arguments = [&*pgdata, &pwfile, &username].into_iter().chain(settled);
-        let result = initdb.run(&arguments.map(AsRef::as_ref).collect::<Vec<_>>()).await;
-        fs_err::remove_file(&password_file).map_err(PostgresError::Files)?;
-        result?;
-        self.finish_data(&unfinished, &password).map_err(PostgresError::Files)
-    }
-
-    fn finish_data(&self, unfinished: &Path, password: &SecretString) -> std::io::Result<()> {
-        let configuration = unfinished.join("postgresql.conf");
-        let mut text = fs_err::read_to_string(&configuration)?;
-        text.push_str(&format!("\ninclude_if_exists = '{CONFIGURATION}'\n"));
-        fs_err::write(&configuration, text)?;
-        // The password first: data without one would be thrown away, a password without data is replaced.
-        secret::store(&self.home.superuser_password(), password)?;
-        fs_err::rename(unfinished, self.home.data())
-    }
-
-    /// Starts the server under a free port; when somebody takes the port first, under another one.
-    async fn start_server(
-        &self,
-        installation: &Installation,
-        say: Say<'_>,
-    ) -> Result<Postmaster, PostgresError> {
-        let deadline = Instant::now() + START_DEADLINE;
-        let mut wanted = configured_port(&self.home.data());
-        let mut waiting = false;
-        loop {
-            let last_chance = Instant::now() >= deadline;
-            match self.attempt_start(installation, wanted.take(), last_chance, say).await? {
-                Attempt::Up(postmaster) => return Ok(postmaster),
-                Attempt::PortTaken => {}
-                Attempt::Busy => {
-                    if !std::mem::replace(&mut waiting, true) {
-                        let reason = "another process that starts or stops the server";
-                        say(Progress::Waiting { reason, deadline: START_DEADLINE });
-                    }
-                    sleep(Duration::from_millis(200)).await;
-                }
-            }
-        }
-    }
-
-    async fn attempt_start(
-        &self,
-        installation: &Installation,
-        wanted: Option<u16>,
-        last_chance: bool,
-        say: Say<'_>,
-    ) -> Result<Attempt, PostgresError> {
-        let data = self.home.data();
-        match postmaster::observe(&data) {
-            Liveness::Running(postmaster) if postmaster.ready && postmaster::accepts(postmaster.port) => {
-                return Ok(Attempt::Up(postmaster));
-            }
-            Liveness::Running(_) if !last_chance => return Ok(Attempt::Busy),
-            Liveness::Stale => remove_foreign_pid_file(&data).map_err(PostgresError::Files)?,
-            _ => {}
-        }
-        let port = choose_port(wanted).map_err(PostgresError::Files)?;
-        self.write_configuration(port).map_err(PostgresError::Files)?;
-        say(Progress::Starting { port });
-        let log_before = fs_err::metadata(self.home.log()).map_or(0, |metadata| metadata.len());
-        let result = self.run_pg_ctl(installation).await;
-        if let Liveness::Running(postmaster) = postmaster::observe(&data)
-            && postmaster.ready
-        {
-            return Ok(Attempt::Up(postmaster));
-        }
-        let log = self.log_since(log_before);
-        match judge_log(&log) {
-            Some(attempt) if !last_chance => Ok(attempt),
-            _ => {
-                if log.is_empty() {
-                    result?;
-                }
-                Err(PostgresError::Start { log: self.home.log(), tail: log })
-            }
-        }
-    }
-
-    async fn run_pg_ctl(&self, installation: &Installation) -> Result<(), PostgresError> {
-        let (data, log, run) = (self.home.data(), self.home.log(), self.home.run());
-        let seconds = START_DEADLINE.as_secs().to_string();
-        let pg_ctl =
-            installation.program("pg_ctl", self.user(), &run, START_DEADLINE + Duration::from_secs(5));
-        let arguments: [&std::ffi::OsStr; 9] = [
-            "start".as_ref(),
-            "-D".as_ref(),
-            data.as_os_str(),
-            "-l".as_ref(),
-            log.as_os_str(),
-            "-w".as_ref(),
-            "-s".as_ref(),
-            "-t".as_ref(),
-            seconds.as_ref(),
-        ];
-        pg_ctl.run(&arguments).await.map(drop)
-    }
-
-    fn log_since(&self, offset: u64) -> String {
-        let bytes = fs_err::read(self.home.log()).unwrap_or_default();
-        let offset = usize::try_from(offset).unwrap_or(0);
-        command::tail(bytes.get(offset..).unwrap_or_default())
-    }
-
-    fn write_configuration(&self, port: u16) -> std::io::Result<()> {
-        let run = self.home.run();
-        let sockets = if run.as_os_str().len() <= LONGEST_SOCKET_FOLDER { &*run } else { Path::new("") };
-        let path = self.home.data().join(CONFIGURATION);
-        fs_err::write(&path, render_configuration(port, sockets))?;
-        self.home.give_to_server(&path)
-    }
-
     async fn stop_server(&self, say: Say<'_>) -> Result<Stopped, PostgresError> {
         use rustix::process::{Pid, Signal, kill_process};
         let data = self.home.data();
@@ -486,93 +227,9 @@ impl Server {
     }
 }
 
-fn render_configuration(port: u16, sockets: &Path) -> String {
-    let sockets = sockets.display().to_string().replace('\'', "''");
-    format!(
-        "# Written at every start of the server.\n\
-         listen_addresses = '127.0.0.1'\n\
-         port = {port}\n\
-         unix_socket_directories = '{sockets}'\n\
-         max_connections = 200\n\
-         timezone = 'UTC'\n\
-         log_timezone = 'UTC'\n\
-         logging_collector = off\n\
-         # A crash of the machine may lose the last moments, but nothing becomes inconsistent.\n\
-         synchronous_commit = off\n"
-    )
-}
-
-/// What the server's last words mean for the next attempt.
-fn judge_log(log: &str) -> Option<Attempt> {
-    const TAKEN: [&str; 3] =
-        ["Address already in use", "could not bind", "could not create any TCP/IP sockets"];
-    const BUSY: [&str; 3] = ["is another postmaster", "pre-existing shared memory block", "already exists"];
-    let says = |words: &[&str]| words.iter().any(|word| log.contains(word));
-    if says(&TAKEN) {
-        Some(Attempt::PortTaken)
-    } else if says(&BUSY) {
-        Some(Attempt::Busy)
-    } else {
-        None
-    }
-}
-
-/// The server removes a file with a dead process's number itself, after looking for processes it left behind. Only
-/// a number that now belongs to somebody else keeps it from starting.
-fn remove_foreign_pid_file(data: &Path) -> std::io::Result<()> {
-    match fs_err::remove_file(data.join("postmaster.pid")) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// The port of last time, so that an open `psql` line goes on working, or any free one.
-fn choose_port(wanted: Option<u16>) -> std::io::Result<u16> {
-    let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-    if let Some(port) = wanted.filter(|port| free(*port).is_ok()) {
-        return Ok(port);
-    }
-    Ok(free(0)?.local_addr()?.port())
-}
-
-/// The port of the last start.
-fn configured_port(data: &Path) -> Option<u16> {
-    let text = fs_err::read_to_string(data.join(CONFIGURATION)).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("port = ")?.parse().ok())
-}
-
-/// The major version that a data folder belongs to.
-fn data_version(data: &Path) -> Option<u32> {
-    fs_err::read_to_string(data.join("PG_VERSION")).ok()?.trim().parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_port_of_last_time_is_kept_while_it_is_free() {
-        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = taken.local_addr().unwrap().port();
-        assert_ne!(choose_port(Some(port)).unwrap(), port);
-        drop(taken);
-        assert_eq!(choose_port(Some(port)).unwrap(), port);
-    }
-
-    #[test]
-    fn the_servers_last_words_decide_about_another_attempt() {
-        let taken = "could not bind IPv4 address \"127.0.0.1\": Address already in use";
-        assert!(matches!(judge_log(taken), Some(Attempt::PortTaken)));
-        let busy = "lock file \"postmaster.pid\" already exists";
-        assert!(matches!(judge_log(busy), Some(Attempt::Busy)));
-        assert!(judge_log("invalid value for parameter").is_none());
-    }
-
-    #[test]
-    fn a_long_folder_gets_no_socket_and_quotes_are_doubled() {
-        assert!(render_configuration(5, Path::new("")).contains("unix_socket_directories = ''\n"));
-        assert!(render_configuration(5, Path::new("/it's")).contains("= '/it''s'\n"));
-    }
 
     #[test]
     fn colons_are_escaped_in_a_password_file() {

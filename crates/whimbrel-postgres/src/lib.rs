@@ -23,18 +23,21 @@
 
 mod cluster;
 mod command;
+mod configuration;
 mod error;
 mod fetch;
 mod home;
 mod installation;
 mod postmaster;
+mod progress;
 mod secret;
 pub mod sql;
 mod state;
 mod user;
 
-pub use cluster::{Cluster, Progress, Server, Stopped};
+pub use cluster::{Cluster, Server, Stopped};
 pub use error::PostgresError;
 pub use installation::{BinarySource, Installation, Origin, ServerVersion};
+pub use progress::Progress;
 pub use state::UpState;
 pub use user::ServerUser;
