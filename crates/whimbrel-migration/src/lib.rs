@@ -38,10 +38,6 @@
 //! | what follows | [`state`], [`validate`], [`plan`], [`repair`], [`baseline`], [`check`] |
 //! | what is told | [`finding`], [`record`], [`redact`] |
 #![warn(missing_docs)]
-#![expect(
-    clippy::result_large_err,
-    reason = "a finding that ends a command is made once, and moved a few times"
-)]
 
 pub mod baseline;
 pub mod check;
