@@ -4,11 +4,6 @@
 //! is played through: every planned script becomes a row, as if its SQL had gone well. Cases whose outcome
 //! depends on a server are counted, not compared.
 
-#![expect(
-    clippy::result_large_err,
-    reason = "a finding that ends a command is made once, and moved a few times"
-)]
-
 mod support;
 
 use std::collections::BTreeMap;
