@@ -16,6 +16,7 @@ mod event;
 mod image;
 mod job;
 mod lock;
+mod report;
 mod scripts;
 mod secrets;
 mod takeback;
@@ -28,9 +29,10 @@ pub use error::UpError;
 pub use event::UpEvent;
 pub use job::{JobError, JobLine, JobOutcome, JobRequest, PROGRAM, RunnerProgram, run_job};
 pub use lock::{CheckoutLock, LOCK_DEADLINE, LockError};
+pub use report::{DatabaseRow, Look, UpEnd, UpReport};
 pub use scripts::{LocalScript, ScriptsError, resolve_scripts};
 pub use takeback::{
     AppliedScript, Base, Cause, ChangedRepeatables, Snapshot, TakeBackPlan, plan_sweep, plan_take_back,
 };
-pub use up::{DatabaseRow, Look, UpEnd, UpReport, UpSettings, up};
+pub use up::{UpSettings, up};
 pub use watch::{DevEnd, DevStep, dev};

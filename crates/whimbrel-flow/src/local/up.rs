@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use whimbrel_cli::exit::ExitCode;
 use whimbrel_cli::project::Project;
 use whimbrel_cli::signals::Stop;
 use whimbrel_contract::{Conclusion, DatabaseContract, Observations, Report, check};
-use whimbrel_migration::record::{DatabaseOutcome, DatabaseRecord, RunRecord};
 use whimbrel_postgres::{BinarySource, Cluster, Server};
 
 use super::admin::{Admin, LocalDatabase};
@@ -18,6 +16,7 @@ use super::event::UpEvent;
 use super::image::LocalImages;
 use super::job::{JobRequest, RunnerProgram, run_job};
 use super::lock::CheckoutLock;
+use super::report::{DatabaseRow, Look, UpEnd, UpReport, highest_version, rows};
 use super::secrets;
 use super::takeback::{AppliedScript, ChangedRepeatables, TakeBackPlan, plan_sweep, plan_take_back};
 use super::{content, scripts};
@@ -48,93 +47,6 @@ pub struct UpSettings {
     pub job_deadline: Duration,
     /// How long another process on this checkout is waited for.
     pub lock_deadline: Duration,
-}
-
-/// One line of the table at the end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct DatabaseRow {
-    /// The database.
-    pub database: String,
-    /// Its version before.
-    pub before: Option<String>,
-    /// Its version now.
-    pub after: Option<String>,
-    /// How it ended.
-    pub outcome: DatabaseOutcome,
-    /// How many scripts were applied.
-    pub scripts: usize,
-    /// How long they took.
-    pub millis: u64,
-    /// What went wrong.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-}
-
-impl From<&DatabaseRecord> for DatabaseRow {
-    fn from(record: &DatabaseRecord) -> Self {
-        Self {
-            database: record.database.clone(),
-            before: record.before.clone(),
-            after: record.after.clone(),
-            outcome: record.outcome,
-            scripts: record.scripts.len(),
-            millis: record.scripts.iter().map(|script| script.millis).sum(),
-            error: record.error.clone(),
-        }
-    }
-}
-
-/// How to look at a database.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Look {
-    /// The database in the project.
-    pub database: String,
-    /// The server's address.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// The role.
-    pub user: String,
-    /// The database's name on the server.
-    pub name: String,
-    /// The file that holds the password, for `PGPASSFILE`.
-    pub password_file: PathBuf,
-}
-
-/// What a whole `up` did.
-#[derive(Clone, Debug, Serialize)]
-pub struct UpReport {
-    /// The databases.
-    pub databases: Vec<DatabaseRow>,
-    /// How to look at those on the server that is ours.
-    pub look: Vec<Look>,
-    /// The exit code.
-    pub exit_code: u8,
-    /// How long all of it took.
-    pub millis: u64,
-}
-
-/// How `up` ended.
-#[derive(Debug)]
-pub enum UpEnd {
-    /// The Job ran.
-    Finished(UpReport),
-    /// A secret is missing or unusable.
-    SecretsRefused(Box<Report>),
-}
-
-impl UpEnd {
-    /// The exit code.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Finished(report) => report.exit_code,
-            Self::SecretsRefused(report) => match report.conclusion() {
-                Conclusion::Clean => ExitCode::Done.code(),
-                Conclusion::Unusable => ExitCode::Secret.code(),
-                Conclusion::Unknown => ExitCode::Unavailable.code(),
-            },
-        }
-    }
 }
 
 /// Brings everything up, once.
@@ -480,19 +392,4 @@ fn choose_databases(project: &Project, asked: &[String]) -> Result<Vec<String>, 
         return Err(UpError::NoDatabase { name: name.clone() });
     }
     Ok(enabled.into_iter().filter(|name| asked.is_empty() || asked.contains(name)).collect())
-}
-
-fn rows(record: Option<&RunRecord>, versions: &BTreeMap<String, Option<String>>) -> Vec<DatabaseRow> {
-    let row = |record: &DatabaseRecord| DatabaseRow {
-        // Of a database that was taken back, the run saw only what was left of it.
-        before: versions.get(&record.database).unwrap_or(&record.before).clone(),
-        ..DatabaseRow::from(record)
-    };
-    record.map(|record| record.databases.iter().map(row).collect()).unwrap_or_default()
-}
-
-fn highest_version(rows: &[whimbrel_migration::history::HistoryRow]) -> Option<String> {
-    use whimbrel_migration::version::Version;
-    let versions = rows.iter().filter(|row| row.success).filter_map(|row| row.version.as_deref());
-    versions.filter_map(|text| Version::parse(text).ok()).max().map(|version| version.as_str().to_owned())
 }

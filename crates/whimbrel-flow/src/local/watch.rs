@@ -6,7 +6,8 @@ use whimbrel_files::watch::{Change, WatchOptions, WatchedPaths, Watcher};
 
 use super::error::UpError;
 use super::event::UpEvent;
-use super::up::{LocalFlow, Mode, Prepared, RoundEnd, UpEnd, UpReport, UpSettings, lock};
+use super::report::{UpEnd, UpReport};
+use super::up::{LocalFlow, Mode, Prepared, RoundEnd, UpSettings, lock};
 
 /// How a dev loop ended.
 #[derive(Debug)]
