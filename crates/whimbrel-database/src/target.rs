@@ -358,7 +358,7 @@ mod tests {
     }
 
     fn password(target: &Target) -> &str {
-        target.password.as_ref().map(|password| password.expose_secret()).unwrap_or_default()
+        target.password.as_ref().map(secrecy::ExposeSecret::expose_secret).unwrap_or_default()
     }
 
     #[test]

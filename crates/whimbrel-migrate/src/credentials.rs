@@ -94,7 +94,7 @@ pub fn resolve(
                 .map_err(|source| CredentialsError::Url { database: name.to_owned(), source })?;
             (target, warnings.iter().map(ToString::to_string).collect())
         }
-        None => (lookup.from_parts()?, Vec::new()),
+        None => (lookup.made_of_parts()?, Vec::new()),
     };
     if let Some(user) = lookup.part("USER")? {
         target = target.with_user(user.expose_secret());
@@ -113,7 +113,7 @@ struct Lookup<'a, E> {
 }
 
 impl<E: Environment> Lookup<'_, E> {
-    fn from_parts(&self) -> Result<Target, CredentialsError> {
+    fn made_of_parts(&self) -> Result<Target, CredentialsError> {
         let Some(host) = self.part("HOST")? else {
             return Err(CredentialsError::Missing {
                 database: self.name.to_owned(),

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 use whimbrel_migration::checksum;
-use whimbrel_migration::conf::ScriptConf;
+use whimbrel_migration::conf::{ConfError, ScriptConf};
+use whimbrel_migration::encoding::Encoding;
 use whimbrel_migration::finding::{Finding, FlywayCode};
 use whimbrel_migration::name::ScriptKind;
 use whimbrel_migration::placeholder::Placeholders;
@@ -53,6 +54,7 @@ pub struct ScriptSet {
     paths: Vec<PathBuf>,
     placeholders: Placeholders,
     replace: bool,
+    encoding: Encoding,
     /// What should be said about the files.
     pub warnings: Vec<Finding>,
 }
@@ -69,6 +71,7 @@ impl ScriptSet {
             paths: Vec::with_capacity(found.files.len()),
             placeholders: placeholders(settings, built_ins)?,
             replace: settings.replace_placeholders,
+            encoding: settings.encoding,
             warnings: Vec::new(),
         };
         set.missing_locations(settings, &locations, &found.missing)?;
@@ -109,7 +112,8 @@ impl ScriptSet {
         let names = |paths: &[PathBuf]| {
             paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
         };
-        if !missing.is_empty() && (missing.len() == locations.len() || settings.fail_on_missing_locations) {
+        let all = settings.refuse_without_locations && missing.len() == locations.len();
+        if !missing.is_empty() && (all || settings.fail_on_missing_locations) {
             return Err(SetError::NoLocation(names(missing)));
         }
         for location in missing {
@@ -120,20 +124,16 @@ impl ScriptSet {
     }
 
     fn add(&mut self, name: whimbrel_migration::name::ScriptName, file: FoundFile) -> Result<(), SetError> {
-        let bytes = files::read(&file.path)?;
-        let raw = checksum::of_bytes(&bytes).map_err(|error| {
-            Finding::error("not-utf8", format!("Unable to calculate checksum of {}: {error}", file.script))
-                .coded(FlywayCode::Error)
-                .in_script(file.script.clone())
-                .next_step("save the script as UTF-8")
-        })?;
         let conf = self.conf(&file)?;
+        let encoding = encoding_of(&conf, self.encoding, &file.script)?;
+        let text = decode(encoding, &file.script, &files::read(&file.path)?)?;
+        let raw = checksum_of(&text);
         let is_repeatable = name.kind == ScriptKind::Repeatable;
         let replaces = conf.placeholder_replacement.unwrap_or(self.replace);
         let mut script = ResolvedScript::new(name, file.script, raw).with_conf(conf);
         if is_repeatable && replaces {
-            let text = self.replaced(&script, &file.name, bytes)?;
-            script = script.with_replaced_checksum(checksum::of_bytes(text.as_bytes()).unwrap_or(raw));
+            let text = self.replaced(&script, &file.name, text)?;
+            script = script.with_replaced_checksum(checksum_of(&text));
         }
         self.scripts.push(script);
         self.paths.push(file.path);
@@ -151,12 +151,10 @@ impl ScriptSet {
         };
         let text =
             String::from_utf8(files::read(&path)?).map_err(|_| refused("it is not UTF-8".to_owned()))?;
-        let conf = ScriptConf::parse(&text).map_err(|error| refused(error.to_string()))?;
-        match conf.encoding.as_deref() {
-            None => Ok(conf),
-            Some(name) if name.eq_ignore_ascii_case("utf-8") || name.eq_ignore_ascii_case("utf8") => Ok(conf),
-            Some(other) => Err(refused(format!("encoding {other} is not supported, only UTF-8")).into()),
-        }
+        Ok(ScriptConf::parse(&text).map_err(|error| match error {
+            ConfError::Unsupported { .. } => refused(error.to_string()).coded(FlywayCode::Error),
+            _ => refused(error.to_string()),
+        })?)
     }
 
     /// The scripts, in the order of their paths.
@@ -174,16 +172,17 @@ impl ScriptSet {
         &self.paths[id.index()]
     }
 
-    /// The SQL of a script as it will be run: read again, compared with what was checksummed, without byte order
-    /// mark, with placeholders replaced.
+    /// The SQL of a script as it will be run: read again, compared with what was checksummed, with placeholders
+    /// replaced.
     pub fn text(&self, id: ScriptId) -> Result<String, SetError> {
         let (script, path) = (self.script(id), self.path(id));
-        let bytes = files::read(path)?;
-        if checksum::of_bytes(&bytes).ok() != Some(script.raw_checksum) {
+        let encoding = encoding_of(&script.conf, self.encoding, &script.script)?;
+        let text = decode(encoding, &script.script, &files::read(path)?)?;
+        if checksum_of(&text) != script.raw_checksum {
             return Err(FilesError::Changed(path.clone()).into());
         }
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let text = self.replaced(script, &name, bytes)?;
+        let text = self.replaced(script, &name, text)?;
         if let Some(at) = text.find('\0') {
             let line = text[..at].matches('\n').count() as u64 + 1;
             return Err(Finding::error(
@@ -198,13 +197,7 @@ impl ScriptSet {
         Ok(text)
     }
 
-    fn replaced(&self, script: &ResolvedScript, file_name: &str, bytes: Vec<u8>) -> Result<String, SetError> {
-        let mut text = String::from_utf8(bytes).map_err(|_| {
-            Finding::error("not-utf8", "the script is not UTF-8").in_script(script.script.clone())
-        })?;
-        if text.starts_with('\u{feff}') {
-            text.remove(0);
-        }
+    fn replaced(&self, script: &ResolvedScript, file_name: &str, text: String) -> Result<String, SetError> {
         if !script.conf.placeholder_replacement.unwrap_or(self.replace) {
             return Ok(text);
         }
@@ -226,15 +219,41 @@ impl ScriptSet {
     }
 }
 
+fn encoding_of(conf: &ScriptConf, usual: Encoding, script: &str) -> Result<Encoding, SetError> {
+    let Some(name) = &conf.encoding else { return Ok(usual) };
+    name.parse().map_err(|error: whimbrel_migration::encoding::UnknownEncoding| {
+        let finding = Finding::error("bad-script-conf", error.to_string()).coded(FlywayCode::Fault);
+        finding.in_script(format!("{script}.conf")).into()
+    })
+}
+
+/// The text of a script; a byte order mark stays, the scanner passes over one.
+fn decode(encoding: Encoding, script: &str, bytes: &[u8]) -> Result<String, SetError> {
+    match encoding.decode(bytes) {
+        Ok(text) => Ok(text.into_owned()),
+        Err(error) => {
+            Err(Finding::error("not-utf8", format!("Unable to calculate checksum of {script}: {error}"))
+                .coded(FlywayCode::Error)
+                .in_script(script)
+                .at(error.line, 1)
+                .next_step("save the script as UTF-8, or name its encoding in its .conf file")
+                .into())
+        }
+    }
+}
+
+/// Text is UTF-8, so that nothing can be wrong with it.
+fn checksum_of(text: &str) -> i32 {
+    checksum::of_bytes(text.as_bytes()).unwrap_or_default()
+}
+
 fn placeholders(settings: &DatabaseSettings, built_ins: &BuiltIns) -> Result<Placeholders, SetError> {
     let (prefix, suffix) = &settings.placeholder_marks;
     let mut placeholders = Placeholders::new(prefix, suffix);
     for (name, value) in &settings.placeholders {
         if name.to_lowercase().starts_with("flyway:") {
             let message = format!("Invalid placeholder ('flyway:' prefix is reserved): {name}");
-            return Err(Finding::error("placeholder-reserved", message)
-                .coded(FlywayCode::Configuration)
-                .into());
+            return Err(Finding::error("placeholder-reserved", message).coded(FlywayCode::Error).into());
         }
         placeholders.set(name, value.clone());
     }
@@ -306,9 +325,9 @@ mod tests {
     }
 
     #[test]
-    fn the_text_has_no_byte_order_mark_and_its_placeholders_replaced() {
+    fn the_text_has_its_placeholders_replaced() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("R__v.sql"), "\u{feff}SELECT '${who} ${flyway:defaultSchema}'").unwrap();
+        fs::write(folder.path().join("R__v.sql"), "SELECT '${who} ${flyway:defaultSchema}'").unwrap();
         let set = load(&folder).unwrap();
         assert_eq!(set.text(ScriptId(0)).unwrap(), "SELECT 'birds public'");
         let script = set.script(ScriptId(0));

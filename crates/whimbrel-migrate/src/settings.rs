@@ -11,6 +11,7 @@ use whimbrel_cli::env::{self, Environment};
 use whimbrel_cli::error::{CommandError, ErrorKind};
 use whimbrel_cli::project::Project;
 use whimbrel_database::Target;
+use whimbrel_migration::encoding::Encoding;
 use whimbrel_migration::history::{BASELINE_DESCRIPTION, DEFAULT_TABLE};
 use whimbrel_migration::name::NamingRules;
 use whimbrel_migration::settings::{IgnorePattern, Settings};
@@ -95,6 +96,10 @@ pub struct DatabaseSettings {
     pub validate_naming: bool,
     /// A missing location is an error.
     pub fail_on_missing_locations: bool,
+    /// That all locations are missing is an error: probably the path is wrong.
+    pub refuse_without_locations: bool,
+    /// The encoding of scripts whose `.conf` names none.
+    pub encoding: Encoding,
     /// A missing schema is made.
     pub create_schemas: bool,
     /// What decides between files and history.
@@ -118,6 +123,8 @@ impl DatabaseSettings {
             naming: NamingRules::default(),
             validate_naming: false,
             fail_on_missing_locations: false,
+            refuse_without_locations: true,
+            encoding: Encoding::default(),
             create_schemas: true,
             migration: Settings::default(),
         }

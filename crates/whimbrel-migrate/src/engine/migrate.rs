@@ -8,6 +8,7 @@ use whimbrel_migration::history::{History, HistoryRow, NewRow, RowType};
 use whimbrel_migration::plan::{self, MigratePlan, RunMode, Step};
 use whimbrel_migration::record::{ScriptOutcome, ScriptRecord};
 use whimbrel_migration::sql::postgres as sql;
+use whimbrel_migration::state::Overview;
 use whimbrel_migration::version::Version;
 
 use super::Engine;
@@ -256,6 +257,8 @@ impl Engine<'_> {
 
     /// There is no history table yet: makes it, if what else is in the schema allows it. Under the lock.
     async fn make_history(&mut self) -> Result<Vec<HistoryRow>, Failure> {
+        // A set that cannot be brought together at all must not leave an empty table behind.
+        Overview::build(self.set.scripts(), &History::default(), &self.settings.migration)?;
         let contact = self.first_contact().await?;
         let (missing, baseline) = match contact {
             (missing, FirstContact::CreateTable) => (missing, None),
@@ -282,6 +285,10 @@ impl Engine<'_> {
             let finding =
                 Finding::error("no-schema", format!("schema {} does not exist", missing.join(", ")));
             return Err(finding.next_step("create it, or allow that it is made").into());
+        }
+        if !missing.is_empty() {
+            // The table is made along with the schema: what is in other schemas does not count any more.
+            non_empty.clear();
         }
         Ok((missing, decide_first_contact(&non_empty, &self.settings.migration)))
     }

@@ -171,7 +171,11 @@ impl Engine<'_> {
     }
 
     async fn repair_locked(&mut self) -> Result<RepairReport, Failure> {
-        let Some(history) = self.history().await? else { return Ok(RepairReport::default()) };
+        let Some(history) = self.history().await? else {
+            // The scripts are looked at all the same.
+            plan_repair(self.set.scripts(), &History::default(), &self.settings.migration)?;
+            return Ok(RepairReport::default());
+        };
         let actions = plan_repair(self.set.scripts(), &history, &self.settings.migration)?;
         let descriptions = descriptions(&history);
         if !actions.is_empty() {

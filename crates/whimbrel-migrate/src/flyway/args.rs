@@ -204,11 +204,9 @@ impl Given {
                 return Err(format!("Whimbrel does not have the parameter flyway.{name} yet"));
             }
         }
-        if self.text("encoding").is_some_and(|name| !name.eq_ignore_ascii_case("utf-8")) {
-            return Err("Whimbrel reads scripts as UTF-8 only (flyway.encoding)".to_owned());
-        }
         let target = self.target()?;
-        let mut database = DatabaseSettings::new(target.database_name().to_owned(), target, self.locations());
+        let mut database =
+            DatabaseSettings::new(target.database_name().to_owned(), target, self.locations()?);
         self.fill(&mut database)?;
         let retries = self.number("connectRetries", 0)?;
         let lock_retries = self.number("lockRetryCount", 50)?;
@@ -244,22 +242,24 @@ impl Given {
         Ok(target)
     }
 
-    fn locations(&self) -> Vec<PathBuf> {
+    fn locations(&self) -> Result<Vec<PathBuf>, String> {
         let folder = self.text("workingDirectory").map_or_else(PathBuf::new, PathBuf::from);
         let named = self.list("locations");
         if named.is_empty() {
             let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join("sql")));
             let here = folder.join("sql");
-            return vec![if here.is_dir() {
-                here
-            } else {
-                beside.filter(|path| path.is_dir()).unwrap_or(here)
-            }];
+            let used = if here.is_dir() { here } else { beside.filter(|path| path.is_dir()).unwrap_or(here) };
+            return Ok(vec![used]);
         }
         named
             .iter()
-            .map(|location| folder.join(location.strip_prefix("filesystem:").unwrap_or(location)))
-            .map(|path| normal(&path))
+            .map(|location| match location.split_once(':') {
+                Some(("filesystem", path)) => Ok(normal(&folder.join(path))),
+                Some(_) => Err(format!(
+                    "Unknown prefix for location (should be filesystem: here, there is no class path): {location}"
+                )),
+                None => Ok(normal(&folder.join(location))),
+            })
             .collect()
     }
 
@@ -269,6 +269,10 @@ impl Given {
         let mark = |name: &str, default: &str| self.text(name).unwrap_or(default).to_owned();
         database.placeholder_marks = (mark("placeholderPrefix", "${"), mark("placeholderSuffix", "}"));
         database.skip_callbacks = self.boolean("skipDefaultCallbacks", false)?;
+        database.refuse_without_locations = false;
+        if let Some(encoding) = self.text("encoding") {
+            database.encoding = encoding.parse().map_err(|error| format!("{error}"))?;
+        }
         database.validate_naming = self.boolean("validateMigrationNaming", false)?;
         database.fail_on_missing_locations = self.boolean("failOnMissingLocations", false)?;
         database.create_schemas = self.boolean("createSchemas", true)?;
@@ -300,7 +304,7 @@ impl Given {
         migration.execute_in_transaction = self.boolean("executeInTransaction", true)?;
         migration.validate_on_migrate = self.boolean("validateOnMigrate", true)?;
         migration.baseline_on_migrate = self.boolean("baselineOnMigrate", false)?;
-        if let Some(target) = self.text("target").filter(|target| !target.is_empty()) {
+        if let Some(target) = self.text("target") {
             migration.target = target.parse().map_err(|error| format!("{error}"))?;
         }
         if let Some(version) = self.text("baselineVersion") {

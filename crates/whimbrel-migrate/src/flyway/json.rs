@@ -9,6 +9,7 @@ use super::{FOLLOWED_VERSION, text};
 use crate::engine::{InfoReport, RepairReport};
 use crate::failure::Failure;
 use crate::run::{Report, Run, Turn};
+use crate::set::SetError;
 use crate::settings::{DatabaseSettings, RunSettings};
 
 /// The document of one verb.
@@ -21,11 +22,11 @@ pub(super) fn document(settings: &RunSettings, run: &Run) -> Value {
         (Some(Report::Migrate(_)), None) => migrate(database, turn, None),
         (Some(Report::Info(report)), None) => info(database, report),
         (Some(Report::Validate(report)), None) => {
-            let invalid: Vec<Value> =
-                report.findings.iter().map(|finding| invalid(database, finding)).collect();
-            let ok = report.findings.is_empty() && !report.schema_missing;
-            let messages: Vec<&str> =
-                report.findings.iter().map(|finding| finding.message.as_str()).collect();
+            // Where there is no schema, Flyway says that and nothing else.
+            let findings = if report.schema_missing { &[][..] } else { &report.findings };
+            let invalid: Vec<Value> = findings.iter().map(|finding| invalid(database, finding)).collect();
+            let ok = findings.is_empty() && !report.schema_missing;
+            let messages: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
             let details = match (ok, report.schema_missing) {
                 (true, _) => Value::Null,
                 (false, true) => {
@@ -185,6 +186,14 @@ fn repair(database: &DatabaseSettings, report: &RepairReport) -> Value {
 /// Any other error.
 fn error(failure: &Failure) -> Value {
     let code = match failure {
+        // An old failed row is no finding of the validation.
+        Failure::Refused(findings)
+            if findings
+                .iter()
+                .any(|finding| finding.message.starts_with("the history contains a failed")) =>
+        {
+            "ERROR"
+        }
         Failure::Refused(findings) => match findings.first().and_then(|finding| finding.code) {
             Some(
                 code @ (FlywayCode::NonEmptySchemaWithoutSchemaHistoryTable
@@ -198,6 +207,7 @@ fn error(failure: &Failure) -> Value {
             Some(_) => "VALIDATE_ERROR",
             None => "ERROR",
         },
+        Failure::Set(SetError::Refused(finding)) => finding.code.map_or("ERROR", FlywayCode::as_str),
         Failure::Connect(_) | Failure::Database { .. } => "DB_CONNECTION",
         _ => "ERROR",
     };
