@@ -122,13 +122,17 @@ fn nothing_in_the_cluster_holds_a_password(release: &Release) {
         let told = release.helm(&["get", what, "db-migrations"]).expect_code(0);
         release.holds_no_password(&format!("helm get {what}"), &told.said());
     }
-    let pod = release.namespace.get("pods").expect("the Job has a pod");
-    let message =
-        pod["items"][0]["status"]["containerStatuses"][0]["state"]["terminated"]["message"].as_str();
-    let record: serde_json::Value =
-        serde_json::from_str(message.unwrap_or_default()).expect("the termination message is the run record");
+    let record = termination_message(release);
     assert_eq!(record["schema"], 1);
     assert_eq!(record["outcome"], "ok");
+}
+
+/// The run record that the runner leaves behind in its pod.
+fn termination_message(release: &Release) -> serde_json::Value {
+    let pods = release.namespace.get("pods").expect("the Job has a pod");
+    let message =
+        pods["items"][0]["status"]["containerStatuses"][0]["state"]["terminated"]["message"].as_str();
+    serde_json::from_str(message.unwrap_or_default()).expect("the termination message is the run record")
 }
 
 #[test]

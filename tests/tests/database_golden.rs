@@ -4,7 +4,7 @@
 //! (see `tests/data/flyway/README.md`). Files of one's own are named by `WHIMBREL_TEST_GOLDEN`, separated by colons.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -124,10 +124,11 @@ fn the_runner_answers_as_flyway_did() {
     report(outcomes);
 }
 
+#[expect(clippy::print_stdout, reason = "the table of agreements belongs into the log of the tests")]
+#[expect(clippy::print_stdout, reason = "the comparison is what this test is for")]
 fn report(outcomes: Vec<(String, Outcome)>) {
     let mut families: BTreeMap<String, [usize; 4]> = BTreeMap::new();
     let mut differing = Vec::new();
-    let mut unneeded: BTreeSet<&str> = ON_PURPOSE.iter().map(|(prefix, _)| *prefix).collect();
     for (id, outcome) in outcomes {
         let family = families.entry(id.split('/').next().unwrap_or_default().to_owned()).or_default();
         match outcome {

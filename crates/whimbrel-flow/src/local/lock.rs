@@ -107,7 +107,7 @@ mod tests {
             CheckoutLock::acquire(state.path(), Duration::ZERO, |_| panic!("it is free")).await.unwrap();
         let mut told = Vec::new();
         let second = CheckoutLock::acquire(state.path(), Duration::from_secs(5), |holder| {
-            told.push(holder.to_owned())
+            told.push(holder.to_owned());
         });
         let release = async {
             sleep(Duration::from_millis(150)).await;

@@ -151,7 +151,7 @@ impl LocalFlow {
         if let Ground::Ours { server, databases } = &ground {
             provision(&settings.project, server, databases, report).await?;
         }
-        let program = RunnerProgram::decide(&settings.front_door, |path| path.is_file());
+        let program = RunnerProgram::decide(&settings.front_door, std::path::Path::is_file);
         let images = LocalImages::new(&settings.project, settings.runner.clone(), &settings.front_door);
         let seen = BTreeMap::new();
         let flow = Self { settings, ground, databases, contracts, observed, images, program, seen };
