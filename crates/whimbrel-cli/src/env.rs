@@ -53,15 +53,6 @@ impl Environment for BTreeMap<String, String> {
     }
 }
 
-/// The first part of the names of a database's variables: `agents-runtime` gives `AGENTS_RUNTIME_DATABASE_`.
-pub fn database_prefix(database: &str) -> String {
-    let name: String = database
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
-        .collect();
-    format!("{name}_DATABASE_")
-}
-
 /// The placeholders that the environment sets.
 pub fn placeholders(environment: &impl Environment) -> BTreeMap<String, String> {
     let named = environment.all().into_iter();
@@ -77,13 +68,7 @@ pub fn placeholders(environment: &impl Environment) -> BTreeMap<String, String> 
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{database_prefix, placeholders};
-
-    #[test]
-    fn a_database_name_becomes_a_prefix() {
-        assert_eq!(database_prefix("agents_runtime"), "AGENTS_RUNTIME_DATABASE_");
-        assert_eq!(database_prefix("agents-runtime.v2"), "AGENTS_RUNTIME_V2_DATABASE_");
-    }
+    use super::placeholders;
 
     #[test]
     fn placeholders_are_named_in_lower_case() {

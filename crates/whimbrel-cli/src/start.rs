@@ -3,7 +3,11 @@
 use std::future::Future;
 use std::io;
 
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, fmt};
 
 use crate::args::{Format, GlobalArgs};
 use crate::env;
@@ -56,16 +60,26 @@ fn install_tracing(args: &GlobalArgs) {
     let default = match args.verbose {
         0 => "off",
         1 => "whimbrel=info,warn",
-        // Foreign crates stay at `info`: below it some of them tell what they send.
         _ => "whimbrel=trace,info",
     };
     let filter = EnvFilter::try_from_env(env::LOG).unwrap_or_else(|_| EnvFilter::new(default));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false);
-    // Fails only if a subscriber is there already, as in tests that start several commands in one process.
-    let _ = match args.format {
-        Format::Text => builder.try_init(),
-        Format::Json => builder.json().try_init(),
+    let lines = fmt::layer().with_writer(io::stderr).with_ansi(false);
+    let lines = match args.format {
+        Format::Text => lines.boxed(),
+        Format::Json => lines.json().boxed(),
     };
+    // Fails only if a subscriber is there already, as in tests that start several commands in one process.
+    let _ = Registry::default().with(lines.with_filter(foreign_cap())).with(filter).try_init();
+}
+
+/// What foreign crates may tell at most, whatever is asked for: below `info` some of them tell what they send, a token
+/// or the text of a statement among it.
+fn foreign_cap() -> Targets {
+    Targets::new()
+        .with_default(LevelFilter::INFO)
+        .with_target("whimbrel", LevelFilter::TRACE)
+        // Slow statements are a warning there, with their text.
+        .with_target("sqlx::query", LevelFilter::OFF)
 }
 
 fn install_panic_message() {
@@ -78,4 +92,21 @@ fn install_panic_message() {
                 .as_bytes(),
         );
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::foreign_cap;
+
+    #[test]
+    fn foreign_crates_tell_nothing_below_info() {
+        let cap = foreign_cap();
+        assert!(cap.would_enable("whimbrel_migrate::run", &Level::TRACE));
+        for target in ["sqlx::postgres", "hyper::proto", "h2::codec", "kube_client::client", "rustls"] {
+            assert!(cap.would_enable(target, &Level::INFO) && !cap.would_enable(target, &Level::DEBUG));
+        }
+        assert!(!cap.would_enable("sqlx::query", &Level::ERROR));
+    }
 }

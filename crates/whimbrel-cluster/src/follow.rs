@@ -75,14 +75,6 @@ pub enum FollowEnd {
     Stopped,
 }
 
-/// The UID of a Job that exists now: what `after` wants, asked for before the next one is made.
-pub async fn job_uid(cluster: &Cluster, namespace: &str, name: &str) -> Result<Option<String>, ClusterError> {
-    let jobs: kube::Api<k8s_openapi::api::batch::v1::Job> =
-        kube::Api::namespaced(cluster.client(), namespace);
-    let job = cluster.within(format!("read the job {namespace}/{name}"), jobs.get_opt(name)).await?;
-    Ok(job.and_then(|job| job.metadata.uid))
-}
-
 /// Follows a Job to its end. `tell` gets everything that there is to tell, in order, and may end it.
 ///
 /// # Errors

@@ -73,7 +73,11 @@ fn read_state(state: &ContainerState) -> PullOutcome {
     let Some(waiting) = &state.waiting else { return PullOutcome::Pulled };
     let reason = waiting.reason.as_deref().unwrap_or("waiting");
     match reason {
-        "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "RegistryUnavailable" => {
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "InvalidImageName"
+        | "ErrImageNeverPull"
+        | "RegistryUnavailable" => {
             PullOutcome::Failed(waiting.message.clone().unwrap_or_else(|| reason.to_owned()))
         }
         // These come after the pull.
@@ -111,7 +115,8 @@ mod tests {
     use super::{PullOutcome, read_state};
 
     fn waiting(reason: &str) -> ContainerState {
-        let waiting = ContainerStateWaiting { reason: Some(reason.to_owned()), message: Some("why".to_owned()) };
+        let waiting =
+            ContainerStateWaiting { reason: Some(reason.to_owned()), message: Some("why".to_owned()) };
         ContainerState { waiting: Some(waiting), ..ContainerState::default() }
     }
 
@@ -124,7 +129,11 @@ mod tests {
 
     #[test]
     fn a_container_that_ended_had_its_image() {
-        let terminated = Some(ContainerStateTerminated { exit_code: 127, ..ContainerStateTerminated::default() });
-        assert_eq!(read_state(&ContainerState { terminated, ..ContainerState::default() }), PullOutcome::Pulled);
+        let terminated =
+            Some(ContainerStateTerminated { exit_code: 127, ..ContainerStateTerminated::default() });
+        assert_eq!(
+            read_state(&ContainerState { terminated, ..ContainerState::default() }),
+            PullOutcome::Pulled
+        );
     }
 }

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
-use whimbrel_cli::env::{Environment, database_prefix};
+use whimbrel_cli::env::Environment;
 use whimbrel_cli::project::Database;
+use whimbrel_contract::environment_prefix;
 use whimbrel_database::{Target, TargetError};
 
 /// A target, and what of its URL is not used.
@@ -141,7 +142,7 @@ impl<E: Environment> Lookup<'_, E> {
     }
 
     fn variable(&self, part: &str) -> String {
-        format!("{}{part}", database_prefix(self.name))
+        format!("{}_{part}", environment_prefix(self.name))
     }
 
     fn file(&self, part: &str) -> PathBuf {
