@@ -130,3 +130,27 @@ fn missing_changed_and_baselined_scripts_look_the_same_to_both() {
     let nothing = json(&flyway(&shop, "repair", "").expect_code(0));
     assert_eq!(nothing["repairActions"].as_array().map(Vec::len), Some(0), "{nothing}");
 }
+
+#[test]
+fn both_at_once_take_turns_and_apply_each_script_once() {
+    let shop =
+        Shop::new(&[("V1__runs.sql", "CREATE TABLE runs (script int);\nINSERT INTO runs VALUES (1);\n")]);
+    for version in 2..=20 {
+        let text = format!("INSERT INTO runs VALUES ({version});\nSELECT pg_sleep(0.1);\n");
+        shop.write(&format!("V{version}__r.sql"), &text);
+    }
+    std::thread::scope(|scope| {
+        let theirs = scope.spawn(|| flyway(&shop, "migrate", ""));
+        // Their JVM takes its time: ours begins when theirs is about to.
+        std::thread::sleep(Duration::from_millis(900));
+        ours(&shop, "migrate", "").expect_code(0);
+        theirs.join().expect("it does not panic").expect_code(0);
+    });
+    assert_eq!(shop.database.ask("SELECT count(*), count(DISTINCT script) FROM runs"), "20|20");
+    assert_eq!(
+        shop.database
+            .ask("SELECT count(*), count(DISTINCT version), max(installed_rank) FROM flyway_schema_history"),
+        "20|20|20"
+    );
+    assert_both_agree(&shop, "");
+}
