@@ -144,6 +144,11 @@ impl<'a> Renderer<'a> {
         self.printer.status("");
         self.printer.status("look at a database:");
         self.printer.status(format!("  {}", psql_line(first, &self.project.root)));
+        if !is_on_path("psql") {
+            let file = self.relative(&first.password_file);
+            let advice = "psql is not installed here; any other client will do, the passwords are in";
+            self.printer.status(format!("  ({advice} {})", file.display()));
+        }
         self.printer.status("stop the server (--volumes forgets the data):");
         self.printer.status(format!("  {} down", invocation()));
     }
@@ -209,6 +214,11 @@ fn outcome(outcome: DatabaseOutcome) -> &'static str {
         DatabaseOutcome::Failed => "failed",
         DatabaseOutcome::Skipped => "skipped",
     }
+}
+
+fn is_on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 /// A line that works when it is pasted, here or elsewhere.
