@@ -3,6 +3,7 @@
 //!
 //! Everything blocks and panics: a helper that cannot do its work fails the test that called it.
 
+pub mod canary;
 pub mod cluster;
 pub mod postgres;
 pub mod program;
