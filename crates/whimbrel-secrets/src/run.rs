@@ -29,8 +29,7 @@ pub async fn run(
     global: &GlobalArgs,
     printer: &Printer,
 ) -> Result<ExitCode, CommandError> {
-    let here = std::env::current_dir().map_err(CommandError::usage)?;
-    let project = Project::find(global.config.as_deref(), &here)?;
+    let project = Project::find_from_here(global.config.as_deref())?;
     match command {
         SecretsCommand::Verify(args) => verify(args, &project, printer).await,
         SecretsCommand::Generate(args) => generate(args, &project, printer).await,

@@ -72,8 +72,7 @@ pub(crate) async fn down(
 }
 
 pub(crate) fn find_project(global: &GlobalArgs) -> Result<Project, CommandError> {
-    let here = std::env::current_dir().map_err(CommandError::unavailable)?;
-    Ok(Project::find(global.config.as_deref(), &here)?)
+    Ok(Project::find_from_here(global.config.as_deref())?)
 }
 
 fn resolve(global: &GlobalArgs, args: UpArgs) -> Result<UpSettings, CommandError> {

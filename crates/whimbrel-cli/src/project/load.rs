@@ -23,6 +23,9 @@ pub enum ProjectError {
         /// Where the search began.
         from: PathBuf,
     },
+    /// There is no working directory to search from; it was deleted, or may not be read.
+    #[error("cannot tell the working directory")]
+    Here(#[source] std::io::Error),
     /// It cannot be read.
     #[error("cannot read the project file")]
     Read(#[source] std::io::Error),
@@ -70,6 +73,15 @@ impl Project {
         let nearest = from.ancestors().map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file());
         let path = nearest.or_else(|| Some(PathBuf::from(IN_IMAGE)).filter(|path| path.is_file()));
         path.map_or_else(|| Err(ProjectError::NotFound { from: from.to_owned() }), |path| Self::load(&path))
+    }
+
+    /// Finds the project file from the working directory.
+    ///
+    /// # Errors
+    /// As [`Project::find`], and when there is no working directory.
+    pub fn find_from_here(given: Option<&Path>) -> Result<Self, ProjectError> {
+        let here = std::env::current_dir().map_err(ProjectError::Here)?;
+        Self::find(given, &here)
     }
 
     /// Reads this project file.
