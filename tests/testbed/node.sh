@@ -186,7 +186,7 @@ SCRIPT
 control_plane() {
   service etcd etcd --name testbed --data-dir "$node/etcd/data" --unsafe-no-fsync --log-level error
   service containerd containerd --config "$node/containerd.toml"
-  until_answers 60 etcd inside curl -sf http://127.0.0.1:2379/health
+  until_answers 120 etcd inside curl -sf http://127.0.0.1:2379/health
   service apiserver "$components/kube-apiserver" --etcd-servers=http://127.0.0.1:2379 \
     --bind-address=0.0.0.0 --advertise-address=$node_address --service-cluster-ip-range=10.96.0.0/16 --endpoint-reconciler-type=lease \
     --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged=true \
@@ -196,7 +196,7 @@ control_plane() {
     --service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$pki/service-accounts.pub" \
     --service-account-signing-key-file="$pki/service-accounts.key"
   # The controller manager gives up when the bootstrap roles are not there yet.
-  until_answers 60 'the API server' kubectl get --raw /readyz
+  until_answers 180 'the API server' kubectl get --raw /readyz
   # Without these limits the first service account takes nine seconds, and no pod is admitted before it.
   service controller-manager "$components/kube-controller-manager" --leader-elect=false --kube-api-qps=200 --kube-api-burst=400 \
     --kubeconfig="$state/controller-manager.kubeconfig" --authentication-kubeconfig="$state/controller-manager.kubeconfig" \
@@ -269,8 +269,8 @@ up() {
   kernel=$(sysctl vm.overcommit_memory kernel.panic kernel.panic_on_oops | tr -d ' ')
   control_plane
   workers
-  until_answers 90 'the node (Ready)' kubectl wait --for=condition=Ready "node/$name" --timeout=1s
-  until_answers 60 'the default service account' kubectl get serviceaccount/default configmap/kube-root-ca.crt
+  until_answers 180 'the node (Ready)' kubectl wait --for=condition=Ready "node/$name" --timeout=1s
+  until_answers 120 'the default service account' kubectl get serviceaccount/default configmap/kube-root-ca.crt
   furnish
   # The kubelet sets these for the whole machine as it starts; they were somebody else's.
   # shellcheck disable=SC2086

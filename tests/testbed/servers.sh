@@ -43,14 +43,14 @@ up_postgres() {
   # Not durable against a crash of the machine, which no test causes; whole suites are faster.
   start postgres setpriv --reuid=postgres --regid=postgres --clear-groups "$bin/postgres" -D "$data" -p $postgres_port \
     -c unix_socket_directories="$data" -c listen_addresses="127.0.0.1,$host_address" -c max_connections=300 -c fsync=off
-  until_answers 60 PostgreSQL "$bin/pg_isready" -q -h 127.0.0.1 -p $postgres_port
+  until_answers 120 PostgreSQL "$bin/pg_isready" -q -h 127.0.0.1 -p $postgres_port
 }
 
 up_docker() {
   if ! docker info >/dev/null 2>&1; then
     start docker dockerd --host unix:///var/run/docker.sock --data-root "$state/docker" --exec-root "$state/docker-run" --pidfile "$state/dockerd.pid"
   fi
-  until_answers 60 'the Docker engine' docker info
+  until_answers 120 'the Docker engine' docker info
 }
 
 up_registry() {
