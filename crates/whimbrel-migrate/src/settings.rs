@@ -76,7 +76,7 @@ pub struct DatabaseSettings {
     pub target: Target,
     /// The folders of its scripts.
     pub locations: Vec<PathBuf>,
-    /// Values of placeholders.
+    /// Values of placeholders. Those whose name says that they are secret are not shown.
     pub placeholders: BTreeMap<String, String>,
     /// Whether placeholders are replaced at all.
     pub replace_placeholders: bool,

@@ -13,6 +13,24 @@ use std::borrow::Cow;
 
 const HIDDEN: &str = "***";
 
+/// Whether something of this name, such as a placeholder, holds a secret.
+pub fn names_a_secret(name: &str) -> bool {
+    const WORDS: [&str; 8] =
+        ["password", "passwd", "pwd", "passphrase", "secret", "token", "credential", "private_key"];
+    let name = name.to_ascii_lowercase().replace(['-', '.'], "_");
+    WORDS.iter().any(|word| name.contains(word)) || name.ends_with("api_key")
+}
+
+/// The text without these values, and without what looks like a secret.
+pub fn redact_values<'a>(text: &str, values: impl IntoIterator<Item = &'a str>) -> String {
+    let mut text = text.to_owned();
+    // `true` and `1` are no secrets, and would be found everywhere.
+    for value in values.into_iter().filter(|value| value.len() >= 4 && !matches!(*value, "true" | "false")) {
+        text = text.replace(value, HIDDEN);
+    }
+    redact(&text).into_owned()
+}
+
 /// The text with everything hidden that looks like a secret.
 pub fn redact(text: &str) -> Cow<'_, str> {
     let text = hide_userinfo(text);
@@ -101,9 +119,19 @@ fn password_value(text: &str, after: usize) -> Option<(usize, usize)> {
         let begin = text.len() - value.len();
         return literal(text, begin).or_else(|| bare(text, begin));
     }
+    if is_put_together(rest) {
+        return Some((after, text.len()));
+    }
     // SET app.password TO 'x'
     let value = rest.strip_prefix("to ").map_or(rest, str::trim_start);
     literal(text, text.len() - value.len())
+}
+
+/// Whether the word stood in a text from which a statement is made: `'… PASSWORD %L', 'x'` or `'… PASSWORD ' || 'x'`.
+/// Where the value is can then be anywhere behind it.
+fn is_put_together(rest: &str) -> bool {
+    let rest = rest.trim_start_matches(['\'', '"']).trim_start();
+    rest.starts_with('%') || rest.starts_with("||")
 }
 
 /// After `identified`: `by 'x'`, `with plugin by 'x'`, `by password 'x'`.
@@ -188,10 +216,27 @@ mod tests {
     #[test_case("SET app.password TO 's3cret'" => "SET app.password TO ***")]
     #[test_case("OPTIONS (user 'u', password 's3cret')" => "OPTIONS (user 'u', password ***)")]
     #[test_case("ALTER ROLE a PASSWORD NULL" => "ALTER ROLE a PASSWORD NULL")]
+    #[test_case("EXECUTE format('ALTER ROLE a PASSWORD %L', 's3cret')" => "EXECUTE format('ALTER ROLE a PASSWORD ***")]
+    #[test_case("EXECUTE 'ALTER ROLE a PASSWORD ' || quote_literal('s3cret')" => "EXECUTE 'ALTER ROLE a PASSWORD ***")]
     #[test_case("PASSWORD 's3cret" => "PASSWORD ***")]
     #[test_case("the password is wrong" => "the password is wrong")]
     #[test_case("https://example.org/a@b" => "https://example.org/a@b")]
     fn secrets_are_hidden(text: &str) -> String {
         redact(text).into_owned()
+    }
+
+    #[test]
+    fn values_are_hidden_wherever_they_are() {
+        let text = "SELECT f('s3cret', 'true', 'x')";
+        assert_eq!(redact_values(text, ["s3cret", "true", "x", ""]), "SELECT f('***', 'true', 'x')");
+    }
+
+    #[test_case("app_password", true)]
+    #[test_case("Vault-Token", true)]
+    #[test_case("stripe.api-key", true)]
+    #[test_case("primary_key", false)]
+    #[test_case("seed_demo_data", false)]
+    fn a_name_tells_whether_it_is_a_secret(name: &str, is: bool) {
+        assert_eq!(names_a_secret(name), is);
     }
 }

@@ -8,6 +8,7 @@ use whimbrel_cli::exit::ExitCode;
 use whimbrel_cli::printer::Printer;
 use whimbrel_cli::project::Project;
 use whimbrel_cli::settings::{NamedSetting, Origin};
+use whimbrel_migration::redact::names_a_secret;
 
 use crate::up;
 
@@ -57,6 +58,12 @@ fn collect(project: &Project, environment: &impl Environment) -> Vec<NamedSettin
     });
     settings.extend(variables);
     settings.sort_by(|a, b| a.name.cmp(&b.name));
+    for setting in &mut settings {
+        // Placeholders are named by the project, as it likes.
+        if setting.name.rsplit_once("placeholders.").is_some_and(|(_, name)| names_a_secret(name)) {
+            setting.value = "***".to_owned();
+        }
+    }
     settings
 }
 

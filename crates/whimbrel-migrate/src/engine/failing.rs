@@ -2,12 +2,14 @@
 
 use whimbrel_database::DatabaseError;
 use whimbrel_migration::plan::RunMode;
+use whimbrel_migration::redact::{names_a_secret, redact_values};
 use whimbrel_migration::scan::{Place, ScanError, Statement};
 use whimbrel_migration::script::ScriptId;
 
 use super::Engine;
-use crate::failure::{Failure, Kept, ScriptFailure, redacted};
+use crate::failure::{Failure, Kept, ScriptFailure};
 use crate::patience::Stopped;
+use crate::settings::DatabaseSettings;
 
 /// More lines of a statement than this are not shown.
 const SHOWN_LINES: usize = 12;
@@ -43,13 +45,13 @@ pub(super) struct FailedStatement {
 }
 
 impl FailedStatement {
-    pub(super) fn new(statement: &StatementPlace, error: DatabaseError) -> Self {
+    pub(super) fn new(statement: &StatementPlace, error: DatabaseError, settings: &DatabaseSettings) -> Self {
         let position = error.server().and_then(|error| error.position);
         let (line, column) = match position {
             Some(position) => statement.locate(position),
             None => (statement.place.line, statement.place.column),
         };
-        let excerpt = statement.excerpt(position.map(|_| line));
+        let excerpt = statement.excerpt(position.map(|_| line), settings);
         Self { line, column, statement_line: statement.place.line, excerpt, notes: Vec::new(), error }
     }
 }
@@ -84,8 +86,8 @@ impl StatementPlace {
     }
 
     /// The lines of the statement, those around the wrong one where there are many, without secrets.
-    fn excerpt(&self, wrong: Option<u64>) -> String {
-        let text = redacted(&self.text);
+    fn excerpt(&self, wrong: Option<u64>, settings: &DatabaseSettings) -> String {
+        let text = shown(&self.text, settings);
         let skipped = usize::try_from(self.place.line - self.text_place.line).unwrap_or_default();
         let lines: Vec<&str> = text.lines().skip(skipped).collect();
         let (from, to) = if lines.len() <= SHOWN_LINES {
@@ -104,6 +106,22 @@ impl StatementPlace {
         }
         shown.join("\n")
     }
+}
+
+/// A text of a script or of the server, without secrets.
+pub(super) fn shown(text: &str, settings: &DatabaseSettings) -> String {
+    let secrets = settings.placeholders.iter().filter(|(name, _)| names_a_secret(name));
+    redact_values(text, secrets.map(|(_, value)| value.as_str()))
+}
+
+/// What the server says may quote a value of the statement.
+fn without_secrets(error: DatabaseError, settings: &DatabaseSettings) -> DatabaseError {
+    let DatabaseError::Server(mut error) = error else { return error };
+    error.message = shown(&error.message, settings);
+    for text in [&mut error.detail, &mut error.hint, &mut error.context].into_iter().flatten() {
+        *text = shown(text, settings);
+    }
+    DatabaseError::Server(error)
 }
 
 fn cut(line: &str) -> String {
@@ -135,7 +153,7 @@ impl Engine<'_> {
             statement: failed.excerpt,
             kept,
             notes: failed.notes,
-            error: failed.error,
+            error: without_secrets(failed.error, self.settings),
         }))
     }
 }
@@ -147,6 +165,11 @@ mod tests {
     fn place(text: &str, line: u64, column: u64) -> StatementPlace {
         let place = Place { offset: 0, line, column };
         StatementPlace { text: text.to_owned(), text_place: place, place }
+    }
+
+    fn settings() -> DatabaseSettings {
+        let target = whimbrel_database::Target::from_parts("h", None, None);
+        DatabaseSettings::new("app".to_owned(), target, Vec::new())
     }
 
     #[test]
@@ -161,12 +184,23 @@ mod tests {
     fn a_long_statement_is_shown_around_the_wrong_line() {
         let text: Vec<String> = (1..=40).map(|line| format!("line {line}")).collect();
         let statement = place(&text.join("\n"), 1, 1);
-        assert_eq!(statement.excerpt(Some(20)).lines().next(), Some("…"));
+        assert_eq!(statement.excerpt(Some(20), &settings()).lines().next(), Some("…"));
         assert!(
-            statement.excerpt(Some(20)).contains("line 20")
-                && !statement.excerpt(Some(20)).contains("line 30")
+            statement.excerpt(Some(20), &settings()).contains("line 20")
+                && !statement.excerpt(Some(20), &settings()).contains("line 30")
         );
-        assert!(place("ALTER ROLE a PASSWORD 'canary'", 1, 1).excerpt(None).contains("PASSWORD"));
-        assert!(!place("ALTER ROLE a PASSWORD 'canary'", 1, 1).excerpt(None).contains("canary"));
+        assert!(
+            place("ALTER ROLE a PASSWORD 'canary'", 1, 1).excerpt(None, &settings()).contains("PASSWORD")
+        );
+        assert!(!place("ALTER ROLE a PASSWORD 'canary'", 1, 1).excerpt(None, &settings()).contains("canary"));
+    }
+
+    #[test]
+    fn a_secret_placeholder_is_shown_nowhere() {
+        let mut settings = settings();
+        settings.placeholders.insert("app_token".to_owned(), "canary".to_owned());
+        settings.placeholders.insert("region".to_owned(), "europe".to_owned());
+        let excerpt = place("SELECT f('canary', 'europe')", 1, 1).excerpt(None, &settings);
+        assert_eq!(excerpt, "SELECT f('***', 'europe')");
     }
 }

@@ -23,6 +23,7 @@ use super::failing::{FailedStatement, Interruption, StatementPlace};
 use super::transactional::millis;
 use crate::failure::{Failure, Kept};
 use crate::report::{Event, Level};
+use crate::settings::DatabaseSettings;
 
 /// A statement of the script, with its COPY data.
 struct Part {
@@ -126,7 +127,7 @@ impl Engine<'_> {
                     let drop = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name);
                     self.session.query(&drop).await.map_err(ours("drop the INVALID index"))?;
                 }
-                IndexState::Invalid => return Err(invalid_index(part, &index.name)),
+                IndexState::Invalid => return Err(invalid_index(part, &index.name, self.settings)),
                 IndexState::Valid | IndexState::Absent => {}
             }
             progress.new_index = (was_under_way || state == IndexState::Absent).then(|| index.name.clone());
@@ -165,7 +166,11 @@ impl Engine<'_> {
         self.session.write_progress(&self.table, &done).await.map_err(ours("write the progress"))?;
         match self.session.commit().await {
             Ok(()) => Ok(()),
-            Err(error) => Err(Interruption::Statement(Box::new(FailedStatement::new(&part.place, error)))),
+            Err(error) => Err(Interruption::Statement(Box::new(FailedStatement::new(
+                &part.place,
+                error,
+                self.settings,
+            )))),
         }
     }
 
@@ -182,7 +187,7 @@ impl Engine<'_> {
                 let Some(index) = index.filter(|index| index.if_not_exists) else { return Ok(()) };
                 let state = self.session.index_state(&index.name).await;
                 match state {
-                    Ok(IndexState::Invalid) => Err(invalid_index(part, &index.name)),
+                    Ok(IndexState::Invalid) => Err(invalid_index(part, &index.name, self.settings)),
                     _ => Ok(()),
                 }
             }
@@ -349,7 +354,7 @@ fn needs_no_transaction(error: &DatabaseError) -> bool {
     matches!(error.sqlstate(), Some("2D000" | "25001"))
 }
 
-fn invalid_index(part: &Part, name: &str) -> Interruption {
+fn invalid_index(part: &Part, name: &str, settings: &DatabaseSettings) -> Interruption {
     let error = whimbrel_database::ServerError {
         severity: "ERROR",
         sqlstate: "55000".to_owned(),
@@ -360,7 +365,11 @@ fn invalid_index(part: &Part, name: &str) -> Interruption {
         context: None,
         constraint: None,
     };
-    Interruption::Statement(Box::new(FailedStatement::new(&part.place, DatabaseError::Server(error))))
+    Interruption::Statement(Box::new(FailedStatement::new(
+        &part.place,
+        DatabaseError::Server(error),
+        settings,
+    )))
 }
 
 fn is_session_setting(statement: &str) -> bool {

@@ -9,8 +9,8 @@ use whimbrel_migration::scan::{Effect, Piece, Scanner};
 use whimbrel_migration::script::ScriptId;
 
 use super::Engine;
-use super::failing::{FailedStatement, Interruption, StatementPlace};
-use crate::failure::{Failure, Kept, redacted};
+use super::failing::{FailedStatement, Interruption, StatementPlace, shown};
+use crate::failure::{Failure, Kept};
 use crate::patience::Ended;
 use crate::report::{Event, Level};
 
@@ -112,7 +112,11 @@ impl Engine<'_> {
                 let cancelled = error.server().is_some_and(whimbrel_database::ServerError::is_cancelled);
                 match self.patience.check() {
                     Err(stopped) if cancelled => Err(Interruption::Stopped(stopped)),
-                    _ => Err(Interruption::Statement(Box::new(FailedStatement::new(statement, error)))),
+                    _ => Err(Interruption::Statement(Box::new(FailedStatement::new(
+                        statement,
+                        error,
+                        self.settings,
+                    )))),
                 }
             }
             Ended::Never => {
@@ -129,7 +133,7 @@ impl Engine<'_> {
                 .line(level, Event::Notice)
                 .database(&self.settings.name)
                 .script(&self.set.script(id).script)
-                .say(&redacted(&notice.message));
+                .say(&shown(&notice.message, self.settings));
         }
     }
 
