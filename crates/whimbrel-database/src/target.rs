@@ -89,9 +89,24 @@ pub struct Target {
     pub options: Option<String>,
 }
 
+/// Parameters of libpq and of the JDBC driver that may be told by their name when they are left aside.
+const PASSED_OVER: [&str; 11] = [
+    "adaptiveFetch",
+    "binaryTransfer",
+    "channelBinding",
+    "channel_binding",
+    "defaultRowFetchSize",
+    "fallback_application_name",
+    "loadBalanceHosts",
+    "load_balance_hosts",
+    "loggerLevel",
+    "socketTimeout",
+    "targetServerType",
+];
+
 /// What a URL said that we leave aside.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("parameter \"{parameter}\" of the database URL is not used")]
+#[error("parameter \"{parameter}\" of the database URL is not used (? is one whose name is not known)")]
 pub struct TargetWarning {
     /// The parameter's name.
     pub parameter: String,
@@ -226,7 +241,10 @@ fn parse_url(url: &str) -> Result<(Target, Vec<TargetWarning>), TargetError> {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decode(name)?, decode(value)?);
         if !apply_parameter(&mut target, &name, &value)? {
-            warnings.push(TargetWarning { parameter: name });
+            // Behind an `&` that the password should have written as %26 comes a piece of it, not a name.
+            let is_name = PASSED_OVER.contains(&name.as_str());
+            let parameter = if is_name { name } else { "?".to_owned() };
+            warnings.push(TargetWarning { parameter });
         }
     }
     Ok((target, warnings))
@@ -403,8 +421,10 @@ mod tests {
     #[test]
     fn unknown_parameters_are_named_in_warnings() {
         let (_, warnings) =
-            Target::parse(&SecretString::from("postgres://db/x?frobnicate=1&sslmode=require")).unwrap();
-        assert_eq!(warnings, [TargetWarning { parameter: "frobnicate".to_owned() }]);
+            Target::parse(&SecretString::from("postgres://db/x?adaptiveFetch=1&s3cret=1&sslmode=require"))
+                .unwrap();
+        let named = |name: &str| TargetWarning { parameter: name.to_owned() };
+        assert_eq!(warnings, [named("adaptiveFetch"), named("?")]);
     }
 
     #[test]
