@@ -1,9 +1,11 @@
 //! The options that every tool takes.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Args, Parser, ValueEnum};
 
 use crate::env;
 
@@ -54,6 +56,26 @@ pub struct GlobalArgs {
     pub config: Option<PathBuf>,
 }
 
+/// Parses the command line; a mistake is told and ends the process.
+///
+/// In place of [`Parser::parse_from`], which repeats a value that it refuses: not where that is a URL with a login.
+pub fn parse<T: Parser>(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> T {
+    T::try_parse_from(arguments).unwrap_or_else(|error| without_login(error).exit())
+}
+
+fn without_login(mut error: clap::Error) -> clap::Error {
+    let holds_login = |value: &ContextValue| {
+        let text = value.to_string();
+        text.split_once("://").is_some_and(|(_, rest)| rest.contains('@'))
+    };
+    for kind in [ContextKind::InvalidValue, ContextKind::InvalidArg, ContextKind::InvalidSubcommand] {
+        if error.get(kind).is_some_and(holds_login) {
+            error.insert(kind, ContextValue::String("…".to_owned()));
+        }
+    }
+    error
+}
+
 /// A length of time on the command line: `30`, `30s`, `1.5s`, `500ms`, `2m`, `1h`; a bare number is in seconds.
 ///
 /// # Errors
@@ -86,7 +108,30 @@ pub fn pair(text: &str) -> Result<(String, String), String> {
 mod tests {
     use std::time::Duration;
 
-    use super::{duration, pair};
+    use clap::Parser as _;
+
+    use super::{Format, GlobalArgs, duration, pair, without_login};
+
+    #[derive(Debug, clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        _global: GlobalArgs,
+    }
+
+    #[test]
+    fn a_login_on_the_command_line_is_not_repeated() {
+        let told = |argument: &str| {
+            let error = Cli::try_parse_from(["x", argument]).expect_err("this is refused");
+            without_login(error).to_string()
+        };
+        for argument in
+            ["--format=postgres://u:s3cret@h/d", "postgres://u:s3cret@h/d", "--url=a://u:s3cret@h"]
+        {
+            assert!(!told(argument).contains("s3cret"), "{}", told(argument));
+        }
+        assert!(told("--format=yaml").contains("yaml"));
+        assert_eq!(Format::default(), Format::Text);
+    }
 
     #[test]
     fn durations_have_units() {

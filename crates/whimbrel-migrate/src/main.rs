@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use whimbrel_migrate::cli::Cli;
 use whimbrel_migrate::flyway;
 
@@ -11,7 +10,7 @@ fn main() -> ExitCode {
     if arguments.next().is_some_and(|name| flyway::is_called(&name)) {
         return flyway::main(&arguments.collect::<Vec<_>>());
     }
-    let cli = Cli::parse();
+    let cli = whimbrel_cli::args::parse::<Cli>(std::env::args_os());
     whimbrel_cli::main_with(&cli.global, |printer| {
         let (global, migrate) = (cli.global.clone(), cli.migrate.clone());
         async move { whimbrel_migrate::run::run(printer, &global, &migrate).await }

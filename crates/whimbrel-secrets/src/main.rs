@@ -1,9 +1,8 @@
 //! Verifies that every enabled database's secret exists and holds usable keys.
 
-use clap::Parser as _;
 use whimbrel_secrets::{Cli, run};
 
 fn main() -> std::process::ExitCode {
-    let cli = Cli::parse();
+    let cli = whimbrel_cli::args::parse::<Cli>(std::env::args_os());
     whimbrel_cli::main_with(&cli.global, async |printer| run(&cli.command, &cli.global, &printer).await)
 }

@@ -1,9 +1,8 @@
 //! Follows a migration Job through every attempt and ends with its outcome.
 
-use clap::Parser as _;
 use whimbrel_tail::cli::Cli;
 
 fn main() -> std::process::ExitCode {
-    let cli = Cli::parse();
+    let cli = whimbrel_cli::args::parse::<Cli>(std::env::args_os());
     whimbrel_cli::main_with(&cli.global, |printer| whimbrel_tail::run::run(&cli.tail, &cli.global, printer))
 }

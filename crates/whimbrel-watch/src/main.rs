@@ -2,13 +2,12 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use whimbrel_cli::env::ProcessEnvironment;
 use whimbrel_cli::main_with;
 use whimbrel_watch::{Caller, Cli, run};
 
 fn main() -> ExitCode {
-    let Cli { watch, global } = Cli::parse();
+    let Cli { watch, global } = whimbrel_cli::args::parse::<Cli>(std::env::args_os());
     main_with(&global, async |printer| {
         run(&watch, &global, &ProcessEnvironment, &Caller::this_process(false)?, &printer).await
     })

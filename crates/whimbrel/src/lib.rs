@@ -15,7 +15,6 @@ mod up;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
 use whimbrel_cli::env::ProcessEnvironment;
 use whimbrel_cli::error::CommandError;
 use whimbrel_cli::exit;
@@ -31,7 +30,7 @@ use role::Role;
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     match Role::of(arguments.first()) {
         Role::FrontDoor => {
-            let cli = Cli::parse_from(&arguments);
+            let cli: Cli = whimbrel_cli::args::parse(&arguments);
             if let Command::Flyway { arguments } = &cli.command {
                 return flyway::main(arguments);
             }
@@ -43,7 +42,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             flyway::main(&arguments.iter().skip(1).map(text).collect::<Vec<_>>())
         }
         Role::Runner => {
-            let cli = whimbrel_migrate::cli::Cli::parse_from(&arguments);
+            let cli: whimbrel_migrate::cli::Cli = whimbrel_cli::args::parse(&arguments);
             main_with(&cli.global, async |printer| {
                 whimbrel_migrate::run::run(printer, &cli.global, &cli.migrate).await
             })

@@ -33,6 +33,9 @@ pub enum DestinationError {
         #[source]
         source: ReferenceError,
     },
+    /// A user and a password, which would be in the list of processes.
+    #[error("a login does not belong into a destination; `docker login` keeps it")]
+    Login,
     /// The project names neither registry nor repository.
     #[error("the project names no {0} and no destination is given")]
     Unknown(&'static str),
@@ -56,6 +59,10 @@ impl FromStr for Destination {
 
     fn from_str(text: &str) -> Result<Self, DestinationError> {
         if let Some(reference) = text.strip_prefix("registry://") {
+            // Behind the @ of a digest there is no slash.
+            if reference.rsplit_once('@').is_some_and(|(_, place)| place.contains('/')) {
+                return Err(DestinationError::Login);
+            }
             // A host is wanted here: a short name would go to a public registry.
             if reference.split_once('/').is_none_or(|(host, _)| host.is_empty()) {
                 return Err(DestinationError::Form(text.to_owned()));
