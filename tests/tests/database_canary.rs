@@ -357,16 +357,16 @@ fn is_unreadable(script: &str) -> bool {
 #[test]
 fn the_list_of_processes_shows_no_password() {
     let (project, database) = project();
-    project.write("sql/V2__slow.sql", "SELECT pg_sleep(3);\n");
     project.write("secrets.env", &format!("APP_DATABASE_URL={}\n", url(&database)));
     let mut runner = project.tool("whimbrel-migrate");
     runner.args(["migrate", "-v"]).env("APP_DATABASE_URL", url(&database));
     let mut up = project.tool("whimbrel");
     up.args(["up", "--from", "dotenv:secrets.env", "--format", "json"]);
-    for mut command in [runner, up] {
+    for (version, mut command) in [(2, runner), (3, up)] {
+        // Each run has a script of its own that sleeps, so the runner is seen at its work.
+        project.write(&format!("sql/V{version}__slow.sql"), "SELECT pg_sleep(3);\n");
         let running = Running::start(&mut command);
         let mut lines = 0;
-        // The script sleeps, so the runner is seen at its work.
         for _ in 0..40 {
             for line in command_lines(running.id()) {
                 is_not_in("a command line", &line);
