@@ -93,7 +93,16 @@ impl Own {
     }
 
     /// Starts it again.
+    ///
+    /// The registry (distribution 2.8) writes manifests and links in place: killed in between, it leaves an empty
+    /// file, which it later takes for the whole one. No push can mend that, so what its operator would remove is
+    /// removed here.
     pub fn restart(&mut self) {
+        let empty = ["-type", "f", "-size", "0", "-path", "*/docker/registry/v2/*", "-print", "-delete"];
+        let swept = run(clean("find").arg(&self.folder).args(empty), Duration::from_secs(10)).expect_code(0);
+        if !swept.stdout.is_empty() {
+            println!("the registry left empty files:\n{}", swept.stdout);
+        }
         let configuration = format!(
             "version: 0.1\nlog: {{level: warn, accesslog: {{disabled: true}}}}\n\
              storage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{}\"}}\n",
@@ -106,6 +115,11 @@ impl Own {
         eventually("the registry answers", Duration::from_secs(20), || {
             (curl(&[&format!("http://{}/v2/", self.address)]).code == Some(0)).then_some(())
         });
+    }
+
+    /// What it said since it was started.
+    pub fn said(&self) -> String {
+        self.running.as_ref().map(Running::so_far).unwrap_or_default()
     }
 
     /// Kills it at once.
