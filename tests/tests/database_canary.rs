@@ -381,7 +381,7 @@ fn the_list_of_processes_shows_no_password() {
 
 /// The command lines of a process and all that it started.
 fn command_lines(id: u32) -> Vec<String> {
-    let read = |path: String| std::fs::read_to_string(path).unwrap_or_default();
+    let read = |path: String| fs_err::read_to_string(path).unwrap_or_default();
     let children = read(format!("/proc/{id}/task/{id}/children"));
     let own = read(format!("/proc/{id}/cmdline"));
     let below = children.split_whitespace().filter_map(|child| child.parse().ok()).flat_map(command_lines);
