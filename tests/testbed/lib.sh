@@ -29,12 +29,24 @@ until_answers() {
   done
 }
 
+# One user at a time: who starts and stops servers under another's tests makes them fail. File descriptor 8 holds the
+# lock for as long as its script lives, and is closed for everything that lives on.
+take_testbed() { # SECONDS
+  exec 8>"$state.lock"
+  flock --nonblock 8 && return
+  if [ "$1" -gt 0 ]; then
+    note "waiting for the testbed, which other tests use (at most $1 s)"
+    flock --timeout "$1" 8 && return
+  fi
+  fail 'the testbed is in use: other tests or measurements have not ended'
+}
+
 # start NAME COMMAND…: a process of its own session, known by its pid file.
 start() {
   local name=$1
   shift
   mkdir -p "$state/logs" "$state/pids"
-  setsid "$@" >>"$state/logs/$name.log" 2>&1 </dev/null &
+  setsid "$@" >>"$state/logs/$name.log" 2>&1 </dev/null 8>&- &
   echo $! >"$state/pids/$name"
 }
 

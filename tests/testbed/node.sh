@@ -21,7 +21,7 @@ service() { # NAME COMMAND…: runs inside, until the node goes
   local of=$1
   shift
   mkdir -p "$state/logs"
-  setsid nsenter --target "$(cat "$state/holder")" --mount --net --pid --uts --ipc -- "$@" >>"$state/logs/$of.log" 2>&1 </dev/null &
+  setsid nsenter --target "$(cat "$state/holder")" --mount --net --pid --uts --ipc -- "$@" >>"$state/logs/$of.log" 2>&1 </dev/null 8>&- &
 }
 is_up() { [ -s "$state/holder" ] && kill -0 "$(cat "$state/holder")" 2>/dev/null; }
 kubectl() { "$components/kubectl" --kubeconfig "$kubeconfig" "$@"; }
@@ -158,7 +158,7 @@ remove_control_groups() {
 namespaces() {
   local parent
   unshare --net --mount --pid --uts --ipc --fork --kill-child --mount-proc --propagation private \
-    sh -c "hostname $name; exec sleep infinity" >/dev/null 2>&1 </dev/null &
+    sh -c "hostname $name; exec sleep infinity" >/dev/null 2>&1 </dev/null 8>&- &
   parent=$!
   until pgrep -P $parent >"$state/holder"; do sleep 0.02; done
   until [ "$(inside hostname 2>/dev/null)" = $name ]; do sleep 0.02; done
