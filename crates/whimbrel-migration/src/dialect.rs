@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 pub enum Dialect {
     /// PostgreSQL 10 and later.
     PostgreSql,
+    /// MySQL 8 and later.
+    MySql,
+    /// MariaDB 10.3 and later.
+    MariaDb,
+    /// SQLite 3.
+    Sqlite,
 }
 
 impl Dialect {
@@ -16,13 +22,17 @@ impl Dialect {
     pub fn name(self) -> &'static str {
         match self {
             Self::PostgreSql => "PostgreSQL",
+            Self::MySql => "MySQL",
+            Self::MariaDb => "MariaDB",
+            Self::Sqlite => "SQLite",
         }
     }
 
-    /// Whether DDL can be rolled back: only then can a script and its history row be one transaction.
+    /// Whether DDL can be rolled back: only then can every script and its history row be one transaction.
     pub fn transactional_ddl(self) -> bool {
         match self {
-            Self::PostgreSql => true,
+            Self::PostgreSql | Self::Sqlite => true,
+            Self::MySql | Self::MariaDb => false,
         }
     }
 }

@@ -23,7 +23,8 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunMode {
-    /// All statements and the history row in one transaction.
+    /// All statements and the history row in one transaction; see [`Step::implicit_commits`] for engines whose
+    /// DDL ends it on the way.
     InTransaction,
     /// Each statement for itself, outside a transaction; the history row afterwards.
     StatementByStatement,
@@ -43,6 +44,9 @@ pub struct Step {
     pub out_of_order: bool,
     /// How many statements it has, as far as it was scanned.
     pub statements: u64,
+    /// Some statement commits what came before it and itself (DDL of MySQL and MariaDB): after a failure only
+    /// what came after the last of them is rolled back, and a failed row has to be written.
+    pub implicit_commits: bool,
 }
 
 /// What `migrate` will do, and what speaks against it.
@@ -119,7 +123,13 @@ pub fn plan_migrate<E>(
         let refusal = match decide_run(&facts, &script.conf, settings) {
             _ if version_is_too_long(script) => Some(version_too_long(script)),
             Ok(run) => {
-                plan.steps.push(Step { id, run, out_of_order, statements: facts.statements });
+                plan.steps.push(Step {
+                    id,
+                    run,
+                    out_of_order,
+                    statements: facts.statements,
+                    implicit_commits: facts.implicit_commit.is_some(),
+                });
                 None
             }
             Err(refusal) => Some(*refusal.in_script(script)),

@@ -39,6 +39,8 @@ pub enum Effect {
     NonTransactional(&'static str),
     /// It begins or ends a transaction itself.
     TransactionControl(&'static str),
+    /// The server commits the transaction around it, before and after (DDL of MySQL and MariaDB).
+    ImplicitCommit(&'static str),
     /// The data follows: [`Piece::CopyData`] until [`Piece::CopyEnd`].
     CopyFromStdin,
 }
@@ -184,7 +186,9 @@ impl Scanner {
     /// A scanner for scripts of a dialect.
     pub fn new(dialect: Dialect) -> Self {
         match dialect {
-            Dialect::PostgreSql => Self { lexer: postgres::Lexer::new() },
+            Dialect::PostgreSql | Dialect::MySql | Dialect::MariaDb | Dialect::Sqlite => {
+                Self { lexer: postgres::Lexer::new() }
+            }
         }
     }
 

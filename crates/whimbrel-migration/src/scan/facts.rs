@@ -36,6 +36,9 @@ pub struct ScanFacts {
     pub kind_change: Option<KindChange>,
     /// The first statement that begins or ends a transaction.
     pub transaction_control: Option<Seen>,
+    /// The first statement that commits the transaction around it (MySQL, MariaDB): what came before it, and
+    /// itself, cannot be rolled back any more.
+    pub implicit_commit: Option<Seen>,
     /// Whether there is COPY data.
     pub copies: bool,
 }
@@ -54,6 +57,10 @@ impl ScanFacts {
             }
             Effect::TransactionControl(what) => {
                 self.transaction_control.get_or_insert(Seen { place, what });
+                false
+            }
+            Effect::ImplicitCommit(what) => {
+                self.implicit_commit.get_or_insert(Seen { place, what });
                 false
             }
             Effect::CopyFromStdin => {
