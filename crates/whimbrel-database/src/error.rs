@@ -11,8 +11,10 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub struct ServerError {
     /// `ERROR`, `FATAL` or `PANIC`.
     pub severity: &'static str,
-    /// Five characters that name the condition.
+    /// Five characters that name the condition; empty where the engine has none (SQLite).
     pub sqlstate: String,
+    /// The engine's own number for the condition; 0 where it has none (PostgreSQL).
+    pub code: i32,
     /// The message.
     pub message: String,
     /// More about it.
@@ -32,6 +34,15 @@ impl ServerError {
     pub fn ends_session(&self) -> bool {
         self.severity != "ERROR"
             || matches!(self.sqlstate.as_str(), "57P01" | "57P02" | "57P03" | "57P05" | "25P03")
+    }
+
+    /// Whether a table that was asked for does not exist.
+    pub fn is_undefined_table(&self) -> bool {
+        match self.sqlstate.as_str() {
+            // SQLite has one code for all mistakes in a statement.
+            "" => self.message.starts_with("no such table"),
+            state => matches!(state, "42P01" | "42S02"),
+        }
     }
 
     /// Whether somebody cancelled the statement.
@@ -61,6 +72,11 @@ impl DatabaseError {
             Self::Server(error) => Some(error),
             Self::ConnectionLost(_) | Self::Protocol(_) => None,
         }
+    }
+
+    /// Whether a table that was asked for does not exist.
+    pub fn is_undefined_table(&self) -> bool {
+        self.server().is_some_and(ServerError::is_undefined_table)
     }
 
     /// The SQLSTATE, if the server gave one.

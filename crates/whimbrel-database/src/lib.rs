@@ -2,30 +2,24 @@
 //!
 //! No type of a driver leaves this crate: what comes out are rows of text, [`ServerError`]s with their fields, and
 //! outcomes. It decides nothing about migrations; what to run, and what a history row says, comes from
-//! `whimbrel_migration`. PostgreSQL is the only engine yet.
+//! `whimbrel_migration`. [`Session`] is the same for all engines; each has a module of its own behind it.
 #![warn(missing_docs)]
 
-mod clean;
-mod driver;
+mod engine;
 mod error;
 mod history;
-mod hygiene;
-mod inspect;
 mod lock;
-mod notices;
+mod postgres;
 mod progress;
 mod session;
 mod target;
 
-pub use driver::Row;
 pub use error::{BoxError, ConnectError, ConnectErrorKind, DatabaseError, ServerError};
-pub use history::{FinishError, HistoryRowError, RowUpdate, update_statement};
-pub use inspect::IndexState;
+pub use history::{FinishError, HistoryRowError};
 pub use lock::{LockHolder, Unlocked};
-pub use notices::Notice;
 pub use progress::{PROGRESS_TABLE, Progress};
 pub use session::{
-    CancelError, Canceller, ConnectRetry, ConnectSettings, ExecuteError, Executed, Session, SessionFacts,
-    TransactionFate, TransactionId, TransactionStatus,
+    CancelError, Canceller, ConnectRetry, ConnectSettings, ExecuteError, Executed, IndexState, Notice, Row,
+    Session, SessionFacts, TransactionFate, TransactionId,
 };
 pub use target::{DEFAULT_PORT, Endpoint, Target, TargetError, TargetWarning, TlsMode};

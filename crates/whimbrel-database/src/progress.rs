@@ -4,8 +4,9 @@
 //! script runs. A record is written before the first statement and counts after each one, so that a runner that is
 //! killed leaves behind how far it got.
 
+use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::history::NewRow;
-use whimbrel_migration::sql::postgres::{self as sql, TableName, quote_literal};
+use whimbrel_migration::sql::{self, TableName};
 
 use crate::error::DatabaseError;
 use crate::session::Session;
@@ -43,12 +44,12 @@ impl Session {
             "SELECT installed_rank, checksum, statements_done, statements, failed, new_index FROM {} \
              WHERE history_table = {} AND script = {}",
             table(history).quoted(),
-            quote_literal(&history.table),
-            quote_literal(script)
+            text(history, &history.table),
+            text(history, script)
         );
         let rows = match self.query(&query).await {
             Ok(rows) => rows,
-            Err(error) if error.sqlstate() == Some("42P01") => return Ok(None),
+            Err(error) if error.is_undefined_table() => return Ok(None),
             Err(error) => return Err(error),
         };
         Ok(rows.into_iter().next().and_then(|row| {
@@ -60,7 +61,7 @@ impl Session {
                 checksum: next()?.parse().ok()?,
                 statements_done: next()?.parse().ok()?,
                 statements: next()?.parse().ok()?,
-                failed: next()? == "t",
+                failed: sql::is_true(&next()?),
                 new_index: next(),
             })
         }))
@@ -73,7 +74,7 @@ impl Session {
         progress: &Progress,
     ) -> Result<(), DatabaseError> {
         match self.query(&upsert(history, progress)).await {
-            Err(error) if error.sqlstate() == Some("42P01") => {
+            Err(error) if error.is_undefined_table() => {
                 self.query(&create(history)).await?;
                 self.query(&upsert(history, progress)).await.map(drop)
             }
@@ -116,46 +117,67 @@ impl Session {
         let clear = format!(
             "DELETE FROM {} WHERE history_table = {}",
             table(history).quoted(),
-            quote_literal(&history.table)
+            text(history, &history.table)
         );
         match self.query(&clear).await {
-            Err(error) if error.sqlstate() == Some("42P01") => Ok(()),
+            Err(error) if error.is_undefined_table() => Ok(()),
             other => other.map(drop),
         }
     }
 }
 
 fn table(history: &TableName) -> TableName {
-    TableName::new(history.schema.clone(), PROGRESS_TABLE)
+    history.beside(PROGRESS_TABLE)
+}
+
+fn text(history: &TableName, text: &str) -> String {
+    sql::quote_literal(history.dialect, text)
 }
 
 fn create(history: &TableName) -> String {
+    // A key of MySQL holds 3072 bytes; names longer than that are cut by the history as well.
+    let (key, text, time) = match history.dialect {
+        Dialect::MySql | Dialect::MariaDb => {
+            ("varchar(700)", "varchar(1000)", "timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP")
+        }
+        Dialect::Sqlite => ("text", "text", "text NOT NULL DEFAULT CURRENT_TIMESTAMP"),
+        _ => ("text", "text", "timestamp with time zone NOT NULL DEFAULT pg_catalog.now()"),
+    };
+    let table_key = if key == "text" { "text" } else { "varchar(64)" };
     format!(
-        "CREATE TABLE IF NOT EXISTS {} (history_table text NOT NULL, script text NOT NULL, \
+        "CREATE TABLE IF NOT EXISTS {} (history_table {table_key} NOT NULL, script {key} NOT NULL, \
          installed_rank integer NOT NULL, checksum integer NOT NULL, statements_done integer NOT NULL, \
-         statements integer NOT NULL, failed boolean NOT NULL, new_index text, \
-         changed_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now(), \
-         PRIMARY KEY (history_table, script))",
+         statements integer NOT NULL, failed boolean NOT NULL, new_index {text}, \
+         changed_at {time}, PRIMARY KEY (history_table, script))",
         table(history).quoted()
     )
 }
 
 fn upsert(history: &TableName, progress: &Progress) -> String {
+    let names = ["installed_rank", "checksum", "statements_done", "statements", "failed", "new_index"];
+    let (conflict, now) = match history.dialect {
+        Dialect::MySql | Dialect::MariaDb => ("ON DUPLICATE KEY UPDATE", "CURRENT_TIMESTAMP"),
+        Dialect::Sqlite => ("ON CONFLICT (history_table, script) DO UPDATE SET", "CURRENT_TIMESTAMP"),
+        _ => ("ON CONFLICT (history_table, script) DO UPDATE SET", "pg_catalog.now()"),
+    };
+    let new_value = |name: &str| match history.dialect {
+        Dialect::MySql | Dialect::MariaDb => format!("{name} = VALUES({name})"),
+        _ => format!("{name} = EXCLUDED.{name}"),
+    };
     format!(
-        "INSERT INTO {} (history_table, script, installed_rank, checksum, statements_done, statements, failed, \
-         new_index) VALUES ({}, {}, {}, {}, {}, {}, {}, {}) ON CONFLICT (history_table, script) DO UPDATE SET \
-         installed_rank = EXCLUDED.installed_rank, checksum = EXCLUDED.checksum, \
-         statements_done = EXCLUDED.statements_done, statements = EXCLUDED.statements, failed = EXCLUDED.failed, \
-         new_index = EXCLUDED.new_index, changed_at = pg_catalog.now()",
+        "INSERT INTO {} (history_table, script, {}) VALUES ({}, {}, {}, {}, {}, {}, {}, {}) {conflict} {}, \
+         changed_at = {now}",
         table(history).quoted(),
-        quote_literal(&history.table),
-        quote_literal(&progress.script),
+        names.join(", "),
+        text(history, &history.table),
+        text(history, &progress.script),
         progress.installed_rank,
         progress.checksum,
         progress.statements_done,
         progress.statements,
         progress.failed,
-        progress.new_index.as_deref().map_or_else(|| "NULL".to_owned(), quote_literal)
+        progress.new_index.as_deref().map_or_else(|| "NULL".to_owned(), |name| text(history, name)),
+        names.map(new_value).join(", "),
     )
 }
 
@@ -163,7 +185,7 @@ fn delete(history: &TableName, script: &str) -> String {
     format!(
         "DELETE FROM {} WHERE history_table = {} AND script = {}",
         table(history).quoted(),
-        quote_literal(&history.table),
-        quote_literal(script)
+        text(history, &history.table),
+        text(history, script)
     )
 }

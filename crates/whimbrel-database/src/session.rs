@@ -2,10 +2,39 @@
 
 use std::time::{Duration, Instant};
 
-use crate::driver::{Driver, Row};
+use whimbrel_migration::dialect::Dialect;
+use whimbrel_migration::sql::TableName;
+
+use crate::engine::{Engine, on_engine};
 use crate::error::{ConnectError, ConnectErrorKind, DatabaseError};
-use crate::notices::Notice;
+use crate::lock::{LockHolder, Unlocked};
 use crate::target::Target;
+
+/// One row, each value as the server writes it, `None` for NULL.
+pub type Row = Vec<Option<String>>;
+
+/// What came of a statement, and what the server said meanwhile.
+pub(crate) type Outcome = (Result<u64, DatabaseError>, Vec<Notice>);
+
+/// A message that the server sent along with its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Whether it is a `WARNING`, not a `NOTICE` or `INFO`.
+    pub is_warning: bool,
+    /// The text.
+    pub message: String,
+}
+
+/// An index by the name that a statement gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IndexState {
+    /// There is none of this name.
+    Absent,
+    /// It is there and usable.
+    Valid,
+    /// It is there, costs every write, and serves no query: what a failed CONCURRENTLY leaves.
+    Invalid,
+}
 
 /// How a session is opened.
 #[derive(Clone, Debug)]
@@ -43,19 +72,22 @@ pub struct ConnectRetry<'a> {
 /// What a session found out when it began.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionFacts {
-    /// The backend's process id.
+    /// What kind of server it is, as it says itself.
+    pub dialect: Dialect,
+    /// The server's number for this session: a process id, a connection id; 0 where there is no server.
     pub backend: i32,
-    /// The role that objects are made as.
+    /// The role that objects are made as; empty where the engine has no users.
     pub user: String,
-    /// The database's name.
+    /// The database's name; empty where it has none.
     pub database: String,
-    /// The schema that unqualified names are made in, if any of the search path exists.
+    /// The schema that unqualified names are made in, if there is one (PostgreSQL: the first of the search path that
+    /// exists).
     pub schema: Option<String>,
-    /// The search path as configured.
+    /// The search path as configured; empty where the engine has none.
     pub search_path: String,
     /// The server's version for people.
     pub server_version: String,
-    /// Whether nothing can be written: a replica, or `default_transaction_read_only`.
+    /// Whether nothing can be written: a replica, or a setting.
     pub read_only: bool,
     /// The time zone of the session.
     pub time_zone: String,
@@ -85,17 +117,6 @@ impl TransactionId {
     }
 }
 
-/// What the session's transaction status is, as far as the server tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TransactionStatus {
-    /// The transaction that was begun is open.
-    Open,
-    /// It is open but failed: only ROLLBACK helps.
-    Failed,
-    /// It is over; another one may be open.
-    Over,
-}
-
 /// What a statement did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Executed {
@@ -118,21 +139,11 @@ pub struct ExecuteError {
 
 /// One connection to one database.
 pub struct Session {
-    driver: Driver,
+    engine: Engine,
     target: Target,
     application_name: String,
     facts: SessionFacts,
-    version: u32,
-    /// What scripts find as search path, where it differs from the session's own.
-    pub(crate) search_path: Option<String>,
-    /// Whether the server was asked to watch the connection.
-    pub(crate) checks_client: bool,
 }
-
-const FACTS: &str = "SELECT pg_catalog.pg_backend_pid(), current_user, pg_catalog.current_database(), \
-     pg_catalog.current_schema(), pg_catalog.current_setting('search_path'), \
-     pg_catalog.current_setting('server_version'), pg_catalog.current_setting('transaction_read_only'), \
-     pg_catalog.current_setting('TimeZone')";
 
 impl Session {
     /// Opens a session; transient failures are tried again, with growing pauses, until the deadline.
@@ -174,9 +185,9 @@ impl Session {
         &self.facts
     }
 
-    /// The server's version as a number, 150018 for 15.18.
-    pub fn version(&self) -> u32 {
-        self.version
+    /// The kind of the server.
+    pub fn dialect(&self) -> Dialect {
+        self.facts.dialect
     }
 
     /// Where this session is connected to.
@@ -184,25 +195,24 @@ impl Session {
         &self.target
     }
 
-    /// Runs our own SQL as one simple query and returns the rows of all its statements.
+    /// Runs our own SQL, one statement or several, and returns the rows of all of them.
     pub async fn query(&mut self, sql: &str) -> Result<Vec<Row>, DatabaseError> {
-        self.driver.rows(sql).await
+        on_engine!(&mut self.engine, engine => engine.query(sql).await)
     }
 
-    /// Runs one statement of a script by the simple protocol. Rows are dropped.
+    /// Runs one statement of a script as it stands. Rows are dropped.
     pub async fn execute(&mut self, sql: &str) -> Result<Executed, ExecuteError> {
-        executed(self.driver.execute(sql).await)
+        executed(on_engine!(&mut self.engine, engine => engine.execute(sql).await))
     }
 
-    /// Runs a `COPY … FROM STDIN` statement with its data.
+    /// Runs a `COPY … FROM STDIN` statement with its data (PostgreSQL).
     pub async fn copy_in(&mut self, statement: &str, data: &[u8]) -> Result<Executed, ExecuteError> {
-        executed(self.driver.copy_in(statement, data).await)
+        executed(on_engine!(&mut self.engine, engine => engine.copy_in(statement, data).await))
     }
 
-    /// Opens a transaction and returns its number.
+    /// Opens a transaction that others cannot write beside where the engine has one writer only.
     pub async fn begin(&mut self) -> Result<TransactionId, DatabaseError> {
-        let rows = self.query("BEGIN; SELECT pg_catalog.txid_current()").await?;
-        Ok(TransactionId(single(&rows).unwrap_or_default()))
+        on_engine!(&mut self.engine, engine => engine.begin().await)
     }
 
     /// Commits. After [`DatabaseError::is_connection_lost`] the outcome must be asked for: [`Session::fate_of`].
@@ -210,35 +220,75 @@ impl Session {
         self.query("COMMIT").await.map(drop)
     }
 
-    /// Rolls back; without an open transaction the server only warns.
+    /// Rolls back. Without an open transaction nothing happens.
     pub async fn rollback(&mut self) -> Result<(), DatabaseError> {
-        self.query("ROLLBACK").await.map(drop)
+        on_engine!(&mut self.engine, engine => engine.rollback().await)
     }
 
-    /// Whether the transaction that [`Session::begin`] opened still is the current one.
-    pub async fn transaction_status(
-        &mut self,
-        begun: &TransactionId,
-    ) -> Result<TransactionStatus, DatabaseError> {
-        match self.query("SELECT pg_catalog.txid_current_if_assigned()").await {
-            Ok(rows) if single(&rows).as_ref() == Some(&begun.0) => Ok(TransactionStatus::Open),
-            Ok(_) => Ok(TransactionStatus::Over),
-            Err(error) if error.sqlstate() == Some("25P02") => Ok(TransactionStatus::Failed),
-            Err(error) => Err(error),
-        }
+    /// Runs the statements as one transaction: all of them or none, as far as the engine can undo DDL.
+    pub async fn transaction(&mut self, statements: &[String]) -> Result<(), DatabaseError> {
+        on_engine!(&mut self.engine, engine => engine.transaction(statements).await)
     }
 
     /// What became of a transaction of an earlier session.
     pub async fn fate_of(&mut self, transaction: &TransactionId) -> Result<TransactionFate, DatabaseError> {
-        // The number came from the server; a text that is not one could not be sent.
-        let Ok(number) = transaction.0.parse::<u64>() else { return Ok(TransactionFate::Unknown) };
-        let rows = self.query(&format!("SELECT pg_catalog.txid_status({number})")).await?;
-        Ok(match single(&rows).as_deref() {
-            Some("committed") => TransactionFate::Committed,
-            Some("aborted") => TransactionFate::RolledBack,
-            Some("in progress") => TransactionFate::InProgress,
-            _ => TransactionFate::Unknown,
-        })
+        on_engine!(&mut self.engine, engine => engine.fate_of(transaction).await)
+    }
+
+    /// Names that are not qualified are made in this schema from now on, as Flyway does it.
+    pub fn prefer_schema(&mut self, schema: &str) {
+        on_engine!(&mut self.engine, engine => engine.prefer_schema(schema));
+    }
+
+    /// Asks the server to notice when we are gone, where it can be asked; otherwise a statement of a killed runner
+    /// goes on to its end, with the lock held.
+    pub async fn watch_client(&mut self) -> Result<(), DatabaseError> {
+        on_engine!(&mut self.engine, engine => engine.watch_client().await)
+    }
+
+    /// Puts the session into the state that every script finds: own role, own settings, nothing left open.
+    pub async fn reset(&mut self) -> Result<(), DatabaseError> {
+        on_engine!(&mut self.engine, engine => engine.reset().await)
+    }
+
+    /// Tries once to take the lock.
+    pub async fn try_lock(&mut self, table: &TableName) -> Result<bool, DatabaseError> {
+        on_engine!(&mut self.engine, engine => engine.try_lock(table).await)
+    }
+
+    /// Who holds the lock, if it still is held and the engine tells.
+    pub async fn lock_holder(&mut self, table: &TableName) -> Result<Option<LockHolder>, DatabaseError> {
+        on_engine!(&mut self.engine, engine => engine.lock_holder(table).await)
+    }
+
+    /// Gives the lock back and makes the session as good as new.
+    pub async fn unlock_and_reset(&mut self, table: &TableName) -> Result<Unlocked, DatabaseError> {
+        on_engine!(&mut self.engine, engine => engine.unlock_and_reset(table).await)
+    }
+
+    /// The state of an index. The name is as in SQL: quoted where need be, qualified or found by the search path.
+    pub async fn index_state(&mut self, name: &str) -> Result<IndexState, DatabaseError> {
+        on_engine!(&mut self.engine, engine => engine.index_state(name).await)
+    }
+
+    /// The names of all INVALID indexes outside the system's schemas, quoted and qualified.
+    pub async fn invalid_indexes(&mut self) -> Result<Vec<String>, DatabaseError> {
+        on_engine!(&mut self.engine, engine => engine.invalid_indexes().await)
+    }
+
+    /// Who may hold the locks that this session's last statement waited for, for the message after a timeout.
+    pub async fn oldest_transactions(&mut self) -> Result<Vec<String>, DatabaseError> {
+        on_engine!(&mut self.engine, engine => engine.oldest_transactions().await)
+    }
+
+    /// Drops everything in the schema. The schema stays.
+    pub async fn clean_schema(&mut self, schema: &str) -> Result<(), DatabaseError> {
+        on_engine!(&mut self.engine, engine => engine.clean_schema(schema).await)
+    }
+
+    /// Drops a schema that a marker row says we made.
+    pub async fn drop_schema(&mut self, schema: &str) -> Result<(), DatabaseError> {
+        on_engine!(&mut self.engine, engine => engine.drop_schema(schema).await)
     }
 
     /// Something with which another task can cancel what this session is doing.
@@ -246,13 +296,17 @@ impl Session {
         Canceller {
             target: self.target.clone(),
             application_name: self.application_name.clone(),
-            backend: self.facts.backend,
+            statement: on_engine!(&self.engine, engine => engine.cancel_statement()),
         }
     }
 
     /// Says goodbye to the server.
     pub async fn close(self) {
-        self.driver.close().await;
+        on_engine!(self.engine, engine => engine.close().await);
+    }
+
+    pub(crate) fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
     }
 }
 
@@ -261,7 +315,7 @@ impl Session {
 pub struct Canceller {
     target: Target,
     application_name: String,
-    backend: i32,
+    statement: String,
 }
 
 impl Canceller {
@@ -272,7 +326,7 @@ impl Canceller {
             ..ConnectSettings::once(self.application_name.clone())
         };
         let mut session = Session::connect(&self.target, &settings, |_| {}).await?;
-        session.query(&format!("SELECT pg_catalog.pg_cancel_backend({})", self.backend)).await?;
+        session.query(&self.statement).await?;
         session.close().await;
         Ok(())
     }
@@ -297,24 +351,13 @@ async fn attempt(
     let failed = |kind, cause| ConnectError { kind, target: target.to_string(), attempts: 1, cause };
     let mut last = None;
     for endpoint in &target.endpoints {
-        match Driver::connect(target, endpoint, &settings.application_name, timeout).await {
-            Ok(mut driver) => {
-                let facts = read_facts(&mut driver).await.map_err(|error| {
-                    let kind = if error.is_connection_lost() {
-                        ConnectErrorKind::Unreachable
-                    } else {
-                        ConnectErrorKind::Other
-                    };
-                    failed(kind, error.into())
-                })?;
+        match Engine::connect(target, endpoint, &settings.application_name, timeout).await {
+            Ok((engine, facts)) => {
                 return Ok(Session {
-                    version: driver.server_version(),
-                    driver,
+                    engine,
                     target: target.clone(),
                     application_name: settings.application_name.clone(),
                     facts,
-                    search_path: None,
-                    checks_client: false,
                 });
             }
             Err((kind, cause)) => last = Some(failed(kind, cause)),
@@ -323,24 +366,7 @@ async fn attempt(
     Err(last.unwrap_or_else(|| failed(ConnectErrorKind::Other, "the target names no server".into())))
 }
 
-async fn read_facts(driver: &mut Driver) -> Result<SessionFacts, DatabaseError> {
-    let rows = driver.rows(FACTS).await?;
-    let mut values = rows.into_iter().next().unwrap_or_default().into_iter();
-    let mut next = || values.next().flatten();
-    let backend = next().and_then(|pid| pid.parse().ok()).unwrap_or_default();
-    Ok(SessionFacts {
-        backend,
-        user: next().unwrap_or_default(),
-        database: next().unwrap_or_default(),
-        schema: next(),
-        search_path: next().unwrap_or_default(),
-        server_version: next().unwrap_or_default(),
-        read_only: next().as_deref() == Some("on"),
-        time_zone: next().unwrap_or_default(),
-    })
-}
-
-fn executed(outcome: (Result<u64, DatabaseError>, Vec<Notice>)) -> Result<Executed, ExecuteError> {
+fn executed(outcome: Outcome) -> Result<Executed, ExecuteError> {
     match outcome {
         (Ok(affected), notices) => Ok(Executed { affected, notices }),
         (Err(error), notices) => Err(ExecuteError { error, notices }),

@@ -16,7 +16,7 @@ use whimbrel_migration::history::{History, HistoryRow};
 use whimbrel_migration::record::ScriptRecord;
 use whimbrel_migration::scan::{self, ScanFacts};
 use whimbrel_migration::script::ScriptId;
-use whimbrel_migration::sql::postgres::TableName;
+use whimbrel_migration::sql::TableName;
 
 use crate::failure::Failure;
 use crate::patience::Patience;

@@ -383,6 +383,7 @@ mod tests {
             error: DatabaseError::Server(ServerError {
                 severity: "ERROR",
                 sqlstate: "42P01".to_owned(),
+                code: 0,
                 message: "relation \"nope\" does not exist".to_owned(),
                 detail: None,
                 hint: None,

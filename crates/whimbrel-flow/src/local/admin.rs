@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 use whimbrel_database::{ConnectError, ConnectSettings, DatabaseError, Session, Target, TlsMode};
 use whimbrel_migration::history::HistoryRow;
-use whimbrel_migration::sql::postgres::TableName;
+use whimbrel_migration::sql::TableName;
 use whimbrel_postgres::{Server, sql};
 
 use super::takeback::{AppliedScript, Base, Snapshot};
@@ -138,7 +138,7 @@ impl Admin {
         let target = local_target(self.port, &database.name, &database.role, database.password.clone());
         let mut session = Session::connect(&target, &ConnectSettings::once(APPLICATION), |_| {}).await?;
         let schema = database.schema.as_deref().or(session.facts().schema.as_deref()).unwrap_or("public");
-        let table = TableName::new(schema, whimbrel_migration::history::DEFAULT_TABLE);
+        let table = TableName::new(session.dialect(), schema, whimbrel_migration::history::DEFAULT_TABLE);
         let rows = session.read_history(&table).await;
         session.close().await;
         let failed =

@@ -7,7 +7,7 @@ use whimbrel_migration::finding::Finding;
 use whimbrel_migration::history::{History, HistoryRow, NewRow, RowType};
 use whimbrel_migration::plan::{self, MigratePlan, RunMode, Step};
 use whimbrel_migration::record::{ScriptOutcome, ScriptRecord};
-use whimbrel_migration::sql::postgres as sql;
+use whimbrel_migration::sql;
 use whimbrel_migration::state::Overview;
 use whimbrel_migration::version::Version;
 
@@ -299,7 +299,9 @@ impl Engine<'_> {
         missing: &[String],
         baseline: Option<&NewRow>,
     ) -> Result<(), Failure> {
-        let mut statements: Vec<String> = missing.iter().map(|schema| sql::create_schema(schema)).collect();
+        let dialect = self.table.dialect;
+        let mut statements: Vec<String> =
+            missing.iter().filter_map(|schema| sql::create_schema(dialect, schema)).collect();
         statements.extend(sql::create_history_table(&self.table, None, baseline.map(|row| (row, None))));
         if !missing.is_empty() {
             let rank = if baseline.is_some() { 2 } else { History::default().next_rank(&RowType::Schema) };
@@ -362,6 +364,7 @@ fn read_only() -> Failure {
     let error = whimbrel_database::ServerError {
         severity: "ERROR",
         sqlstate: "25006".to_owned(),
+        code: 0,
         message: "transactions of this session are read-only".to_owned(),
         detail: None,
         hint: None,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use whimbrel_database::{ConnectSettings, Session};
 use whimbrel_migration::finding::Finding;
-use whimbrel_migration::sql::postgres::TableName;
+use whimbrel_migration::sql::TableName;
 
 use super::Engine;
 use crate::failure::Failure;
@@ -27,6 +27,7 @@ impl<'a> Engine<'a> {
     ) -> Result<Self, Failure> {
         let session = connect(settings, common, reporter, &mut patience).await?;
         let facts = session.facts();
+        let dialect = facts.dialect;
         let Some(schema) = settings.schema.clone().or_else(|| facts.schema.clone()) else {
             return Err(Finding::error(
                 "no-schema",
@@ -48,7 +49,7 @@ impl<'a> Engine<'a> {
             reporter,
             patience,
             session,
-            table: TableName::new(schema, settings.table.clone()),
+            table: TableName::new(dialect, schema, settings.table.clone()),
             set,
             facts: HashMap::new(),
             ran: Vec::new(),

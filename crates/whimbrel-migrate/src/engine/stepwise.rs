@@ -358,6 +358,7 @@ fn invalid_index(part: &Part, name: &str, settings: &DatabaseSettings) -> Interr
     let error = whimbrel_database::ServerError {
         severity: "ERROR",
         sqlstate: "55000".to_owned(),
+        code: 0,
         message: format!("index {name} exists already and is INVALID"),
         detail: None,
         hint: Some(format!("DROP INDEX CONCURRENTLY {name}, then run migrate again")),

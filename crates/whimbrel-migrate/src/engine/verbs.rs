@@ -8,7 +8,7 @@ use whimbrel_migration::finding::Finding;
 use whimbrel_migration::history::{History, RowType};
 use whimbrel_migration::repair::{RepairAction, plan_repair};
 use whimbrel_migration::script::ResolvedScript;
-use whimbrel_migration::sql::postgres as sql;
+use whimbrel_migration::sql;
 use whimbrel_migration::state::{Category, Overview, State};
 use whimbrel_migration::validate::{Purpose, validate};
 
@@ -304,7 +304,7 @@ impl Engine<'_> {
         let schemas = std::iter::once(&self.table.schema).chain(&self.settings.more_schemas);
         Ok(schemas
             .filter(|schema| {
-                let quoted = sql::quote_identifier(schema);
+                let quoted = sql::quote_identifier(self.table.dialect, schema);
                 markers.iter().any(|marker| marker.split(',').any(|name| name == quoted))
             })
             .cloned()

@@ -1,27 +1,7 @@
 //! PostgreSQL: quoting, the history table, and the key of the lock.
 
-use crate::history::{HistoryRow, NewRow, RowType};
-
-/// A table with its schema, not quoted.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct TableName {
-    /// The schema.
-    pub schema: String,
-    /// The table.
-    pub table: String,
-}
-
-impl TableName {
-    /// Names a table.
-    pub fn new(schema: impl Into<String>, table: impl Into<String>) -> Self {
-        Self { schema: schema.into(), table: table.into() }
-    }
-
-    /// `"schema"."table"`
-    pub fn quoted(&self) -> String {
-        format!("{}.{}", quote_identifier(&self.schema), quote_identifier(&self.table))
-    }
-}
+use super::{TableName, insert_row, java_hash};
+use crate::history::NewRow;
 
 /// `"name"` with inner quotes doubled.
 pub fn quote_identifier(name: &str) -> String {
@@ -40,46 +20,6 @@ pub fn quote_literal(text: &str) -> String {
 pub fn lock_key(table: &TableName) -> i64 {
     const FLYWAY: i64 = 0x466C_7977_6179;
     FLYWAY + i64::from(java_hash(&table.quoted()))
-}
-
-/// `String.hashCode` of Java.
-fn java_hash(text: &str) -> i32 {
-    text.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))
-}
-
-/// Tries to take the lock for the session; answers `t` or `f` at once.
-pub fn try_lock(table: &TableName) -> String {
-    format!("SELECT pg_try_advisory_lock({})", lock_key(table))
-}
-
-/// Gives the lock back; answers `f` when it was not held.
-pub fn unlock(table: &TableName) -> String {
-    format!("SELECT pg_advisory_unlock({})", lock_key(table))
-}
-
-/// Who holds the lock: pid, application_name, user, client address, and when its transaction and its
-/// backend began.
-pub fn lock_holder(table: &TableName) -> String {
-    let key = lock_key(table).cast_unsigned();
-    format!(
-        "SELECT l.pid, a.application_name, a.usename, a.client_addr, a.backend_start, a.xact_start \
-         FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid \
-         WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
-         AND l.classid = {} AND l.objid = {} \
-         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-        key >> 32,
-        key & 0xFFFF_FFFF
-    )
-}
-
-/// Whether the history table exists: one row with `t` or `f`. Only ordinary tables count.
-pub fn history_table_exists(table: &TableName) -> String {
-    format!(
-        "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE n.nspname = {} AND c.relname = {} AND c.relkind = 'r')",
-        quote_literal(&table.schema),
-        quote_literal(&table.table)
-    )
 }
 
 /// Whether the schema exists: one row with `t` or `f`.
@@ -143,93 +83,15 @@ pub fn create_history_table(
     statements
 }
 
-/// All rows by rank; the columns are those of [`read_row`], in its order.
-pub fn select_rows(table: &TableName) -> String {
-    select_rows_after(table, -1)
-}
-
-/// The rows above a rank, as [`select_rows`] gives them.
-pub fn select_rows_after(table: &TableName, installed_rank: i32) -> String {
-    format!(
-        "SELECT \"installed_rank\", \"version\", \"description\", \"type\", \"script\", \"checksum\", \
-         \"installed_by\", \"installed_on\", \"execution_time\", \"success\" FROM {} \
-         WHERE \"installed_rank\" > {installed_rank} ORDER BY \"installed_rank\"",
-        table.quoted()
-    )
-}
-
-/// A row of [`select_rows`] whose values arrive as text.
-pub fn read_row(values: &[Option<&str>]) -> Option<HistoryRow> {
-    let [rank, version, description, row_type, script, checksum, by, on, time, success] = values else {
-        return None;
-    };
-    Some(HistoryRow {
-        installed_rank: (*rank)?.parse().ok()?,
-        version: version.map(str::to_owned),
-        description: (*description)?.to_owned(),
-        row_type: RowType::parse((*row_type)?),
-        script: (*script)?.to_owned(),
-        checksum: match checksum {
-            None => None,
-            Some(text) => Some(text.parse().ok()?),
-        },
-        installed_by: (*by)?.to_owned(),
-        installed_on: (*on)?.to_owned(),
-        execution_time: (*time)?.parse().ok()?,
-        success: matches!((*success)?, "t" | "true" | "1"),
-    })
-}
-
-/// Writes a row; without a name `installed_by` is the database's current user.
-pub fn insert_row(table: &TableName, row: &NewRow, installed_by: Option<&str>) -> String {
-    format!(
-        "INSERT INTO {} (\"installed_rank\", \"version\", \"description\", \"type\", \"script\", \"checksum\", \
-         \"installed_by\", \"execution_time\", \"success\") VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {})",
-        table.quoted(),
-        row.installed_rank,
-        row.version.as_deref().map_or_else(|| "NULL".into(), quote_literal),
-        quote_literal(&row.description),
-        quote_literal(row.row_type.as_str()),
-        quote_literal(&row.script),
-        row.checksum.map_or_else(|| "NULL".into(), |checksum| checksum.to_string()),
-        installed_by.map_or_else(|| "current_user".into(), quote_literal),
-        row.execution_time,
-        row.success
-    )
-}
-
-/// Removes one failed row.
-pub fn delete_failed_row(table: &TableName, installed_rank: i32) -> String {
-    format!(
-        "DELETE FROM {} WHERE \"installed_rank\" = {installed_rank} AND \"success\" = false",
-        table.quoted()
-    )
-}
-
-/// Aligns one row with its file.
-pub fn update_row(
-    table: &TableName,
-    installed_rank: i32,
-    description: &str,
-    row_type: &RowType,
-    checksum: Option<i32>,
-) -> String {
-    format!(
-        "UPDATE {} SET \"description\" = {}, \"type\" = {}, \"checksum\" = {} WHERE \"installed_rank\" = {installed_rank}",
-        table.quoted(),
-        quote_literal(description),
-        quote_literal(row_type.as_str()),
-        checksum.map_or_else(|| "NULL".into(), |checksum| checksum.to_string())
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::Dialect;
 
     #[test]
     fn lock_keys_are_those_of_flyway() {
-        let key = |schema: &str| lock_key(&TableName::new(schema, "flyway_schema_history"));
+        let key =
+            |schema: &str| lock_key(&TableName::new(Dialect::PostgreSql, schema, "flyway_schema_history"));
         assert_eq!(key("public"), 77_433_833_903_597);
         assert_eq!(key("app"), 77_431_436_970_681);
         assert_eq!(key("Weird\"Name"), 77_432_368_558_818);

@@ -2,23 +2,13 @@
 
 use whimbrel_migration::sql::postgres::quote_literal;
 
+use super::Postgres;
 use crate::error::DatabaseError;
-use crate::session::{Session, single};
+use crate::session::{IndexState, single};
 
-/// An index by the name that a statement gave it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IndexState {
-    /// There is none of this name.
-    Absent,
-    /// It is there and usable.
-    Valid,
-    /// It is there, costs every write, and serves no query: what a failed CONCURRENTLY leaves.
-    Invalid,
-}
-
-impl Session {
+impl Postgres {
     /// The state of an index. The name is as in SQL: quoted where need be, qualified or found by the search path.
-    pub async fn index_state(&mut self, name: &str) -> Result<IndexState, DatabaseError> {
+    pub(crate) async fn index_state(&mut self, name: &str) -> Result<IndexState, DatabaseError> {
         let query = format!(
             "SELECT i.indisvalid FROM pg_catalog.pg_index i WHERE i.indexrelid = pg_catalog.to_regclass({})",
             quote_literal(name)
@@ -31,7 +21,7 @@ impl Session {
     }
 
     /// The names of all INVALID indexes outside the system's schemas, quoted and qualified.
-    pub async fn invalid_indexes(&mut self) -> Result<Vec<String>, DatabaseError> {
+    pub(crate) async fn invalid_indexes(&mut self) -> Result<Vec<String>, DatabaseError> {
         let query = "SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) \
              FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
@@ -40,7 +30,7 @@ impl Session {
     }
 
     /// Who holds locks that this session's last statement may have waited for, for the message after a timeout.
-    pub async fn oldest_transactions(&mut self) -> Result<Vec<String>, DatabaseError> {
+    pub(crate) async fn oldest_transactions(&mut self) -> Result<Vec<String>, DatabaseError> {
         let query = "SELECT 'backend ' || a.pid || ' (' || a.application_name || ', in a transaction since ' || \
              pg_catalog.date_trunc('second', a.xact_start) || ')' FROM pg_catalog.pg_stat_activity a \
              WHERE a.datname = pg_catalog.current_database() AND a.xact_start IS NOT NULL \

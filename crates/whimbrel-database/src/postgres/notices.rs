@@ -12,16 +12,9 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
-const TARGET: &str = "sqlx::postgres::notice";
+use crate::session::Notice;
 
-/// A message that the server sent along with its answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    /// Whether it is a `WARNING`, not a `NOTICE` or `INFO`.
-    pub is_warning: bool,
-    /// The text.
-    pub message: String,
-}
+const TARGET: &str = "sqlx::postgres::notice";
 
 #[derive(Clone, Default)]
 pub(crate) struct NoticeSink(Arc<Mutex<Vec<Notice>>>);

@@ -1,4 +1,4 @@
-//! The only module that sees the driver's types: everything it gives away is ours.
+//! The only module that sees the types of PostgreSQL's driver: everything it gives away is ours.
 
 use std::time::Duration;
 
@@ -10,19 +10,17 @@ use sqlx::postgres::{
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either, Row as _};
 use tracing::instrument::WithSubscriber;
 
+use super::notices::NoticeTap;
 use crate::error::{BoxError, ConnectErrorKind, DatabaseError, ServerError};
-use crate::notices::{Notice, NoticeTap};
+use crate::session::{Notice, Row};
 use crate::target::{Endpoint, Target, TlsMode};
 
-/// One row, each value as the server writes it, `None` for NULL.
-pub type Row = Vec<Option<String>>;
-
-pub(crate) struct Driver {
+pub(super) struct Driver {
     connection: PgConnection,
 }
 
 impl Driver {
-    pub(crate) async fn connect(
+    pub(super) async fn connect(
         target: &Target,
         endpoint: &Endpoint,
         application_name: &str,
@@ -40,12 +38,12 @@ impl Driver {
     }
 
     /// The server's version as a number, 150018 for 15.18.
-    pub(crate) fn server_version(&self) -> u32 {
+    pub(super) fn server_version(&self) -> u32 {
         self.connection.server_version_num().unwrap_or_default()
     }
 
     /// Sends the text as one simple query and collects all rows of all its statements.
-    pub(crate) async fn rows(&mut self, sql: &str) -> Result<Vec<Row>, DatabaseError> {
+    pub(super) async fn rows(&mut self, sql: &str) -> Result<Vec<Row>, DatabaseError> {
         let mut stream = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_many(&mut self.connection);
         let mut rows = Vec::new();
         while let Some(item) = stream.try_next().await.map_err(database_error)? {
@@ -57,7 +55,7 @@ impl Driver {
     }
 
     /// Sends the text as one simple query; rows are read and dropped, notices are kept.
-    pub(crate) async fn execute(&mut self, sql: &str) -> (Result<u64, DatabaseError>, Vec<Notice>) {
+    pub(super) async fn execute(&mut self, sql: &str) -> (Result<u64, DatabaseError>, Vec<Notice>) {
         let (dispatch, notices) = NoticeTap::dispatch();
         let connection = &mut self.connection;
         let work = async move {
@@ -75,7 +73,7 @@ impl Driver {
     }
 
     /// Runs a `COPY … FROM STDIN` with this data.
-    pub(crate) async fn copy_in(
+    pub(super) async fn copy_in(
         &mut self,
         statement: &str,
         data: &[u8],
@@ -94,7 +92,7 @@ impl Driver {
         (result, notices.take())
     }
 
-    pub(crate) async fn close(self) {
+    pub(super) async fn close(self) {
         // The server notices the closed socket anyhow; a polite end is all that is lost.
         let _ = self.connection.close().await;
     }
@@ -192,6 +190,7 @@ fn server_error(error: &PgDatabaseError) -> ServerError {
             _ => "ERROR",
         },
         sqlstate: error.code().to_owned(),
+        code: 0,
         message: error.message().to_owned(),
         detail: error.detail().map(str::to_owned),
         hint: error.hint().map(str::to_owned),

@@ -2,19 +2,19 @@
 
 use whimbrel_migration::sql::postgres::quote_literal;
 
+use super::Postgres;
 use crate::error::DatabaseError;
-use crate::session::Session;
 
-impl Session {
+impl Postgres {
     /// Drops everything in the schema, all in one transaction. Objects that belong to extensions stay; extensions
     /// of this role go.
-    pub async fn clean_schema(&mut self, schema: &str) -> Result<(), DatabaseError> {
+    pub(crate) async fn clean_schema(&mut self, schema: &str) -> Result<(), DatabaseError> {
         let schema = quote_literal(schema);
         self.transaction(&[drop_extensions(&schema), drop_objects(&schema)]).await
     }
 
     /// Drops a schema that a marker row says we made.
-    pub async fn drop_schema(&mut self, schema: &str) -> Result<(), DatabaseError> {
+    pub(crate) async fn drop_schema(&mut self, schema: &str) -> Result<(), DatabaseError> {
         let schema = whimbrel_migration::sql::postgres::quote_identifier(schema);
         self.query(&format!("DROP SCHEMA IF EXISTS {schema} CASCADE")).await.map(drop)
     }

@@ -2,36 +2,30 @@
 
 use whimbrel_migration::sql::postgres::{quote_identifier, quote_literal};
 
+use super::Postgres;
+use super::lock::RESET_ROLE;
 use crate::error::DatabaseError;
-use crate::lock::RESET_ROLE;
-use crate::session::Session;
 
 /// Since PostgreSQL 14 a backend looks now and then whether its client still is there.
 const CHECKS_CLIENT: u32 = 140_000;
 
-impl Session {
+impl Postgres {
     /// Names that are not qualified are made in this schema from now on, as Flyway does it.
-    pub fn prefer_schema(&mut self, schema: &str) {
+    pub(crate) fn prefer_schema(&mut self, schema: &str) {
         let quoted = quote_identifier(schema);
-        let original = self.facts().search_path.trim().to_owned();
+        let original = self.configured_path.trim().to_owned();
         let begins_with_it = original.starts_with(&quoted) || original.starts_with(schema);
         self.search_path = (!begins_with_it)
             .then(|| if original.is_empty() { quoted } else { format!("{quoted}, {original}") });
     }
 
     /// Puts the session into the state that every script finds: own role, own settings, nothing left open.
-    pub async fn reset(&mut self) -> Result<(), DatabaseError> {
+    pub(crate) async fn reset(&mut self) -> Result<(), DatabaseError> {
         self.query(&format!("{RESET_ROLE}; {}", self.reset_statements())).await.map(drop)
     }
 
-    /// Inside a script's transaction: the login role and its settings again, so that the history row is written by
-    /// the same role and under the same settings whatever the script did.
-    pub async fn reset_role_and_settings(&mut self) -> Result<(), DatabaseError> {
-        self.query(&format!("{RESET_ROLE}; RESET ALL")).await.map(drop)
-    }
-
     /// All but the role. None of it needs a transaction or forbids one.
-    pub(crate) fn reset_statements(&self) -> String {
+    pub(super) fn reset_statements(&self) -> String {
         let mut text =
             "RESET ALL; CLOSE ALL; UNLISTEN *; DEALLOCATE ALL; DISCARD TEMP; DISCARD SEQUENCES".to_owned();
         if let Some(path) = &self.search_path {
@@ -48,8 +42,8 @@ impl Session {
 
     /// Asks the server to notice within half a second when we are gone, where it can; otherwise a statement of a
     /// killed runner goes on to its end, with the lock held.
-    pub async fn watch_client(&mut self) -> Result<(), DatabaseError> {
-        if self.version() < CHECKS_CLIENT {
+    pub(crate) async fn watch_client(&mut self) -> Result<(), DatabaseError> {
+        if self.version < CHECKS_CLIENT {
             return Ok(());
         }
         match self.query("SET client_connection_check_interval = '500ms'").await {

@@ -1,0 +1,166 @@
+//! PostgreSQL.
+//!
+//! | question | answer |
+//! |---|---|
+//! | DDL in a transaction | yes, but for what the server refuses there |
+//! | number of a transaction | `txid_current()`; `txid_status()` tells its fate in another session |
+//! | lock | advisory lock of the session, tried and never waited for |
+//! | session reset | roles, settings, cursors, temporary tables, LISTEN, prepared statements |
+//! | an INVALID index | can be left by CONCURRENTLY, and is looked for |
+
+mod clean;
+mod driver;
+mod hygiene;
+mod inspect;
+mod lock;
+mod notices;
+
+use std::time::Duration;
+
+use whimbrel_migration::dialect::Dialect;
+
+use self::driver::Driver;
+use self::lock::RESET_ROLE;
+use crate::error::{BoxError, ConnectErrorKind, DatabaseError};
+use crate::history::FinishError;
+use crate::session::{Outcome, Row, SessionFacts, TransactionFate, TransactionId, single};
+use crate::target::{Endpoint, Target};
+
+/// One connection to PostgreSQL.
+pub(crate) struct Postgres {
+    driver: Driver,
+    backend: i32,
+    version: u32,
+    /// The search path that the session began with.
+    configured_path: String,
+    /// What scripts find as search path, where it differs from the session's own.
+    search_path: Option<String>,
+    /// Whether the server was asked to watch the connection.
+    checks_client: bool,
+}
+
+const FACTS: &str = "SELECT pg_catalog.pg_backend_pid(), current_user, pg_catalog.current_database(), \
+     pg_catalog.current_schema(), pg_catalog.current_setting('search_path'), \
+     pg_catalog.current_setting('server_version'), pg_catalog.current_setting('transaction_read_only'), \
+     pg_catalog.current_setting('TimeZone')";
+
+impl Postgres {
+    /// One attempt to connect to one server.
+    pub(crate) async fn connect(
+        target: &Target,
+        endpoint: &Endpoint,
+        application_name: &str,
+        timeout: Duration,
+    ) -> Result<(Self, SessionFacts), (ConnectErrorKind, BoxError)> {
+        let mut driver = Driver::connect(target, endpoint, application_name, timeout).await?;
+        let facts = read_facts(&mut driver).await.map_err(|error| {
+            let lost = error.is_connection_lost();
+            (if lost { ConnectErrorKind::Unreachable } else { ConnectErrorKind::Other }, error.into())
+        })?;
+        let session = Self {
+            backend: facts.backend,
+            version: driver.server_version(),
+            driver,
+            configured_path: facts.search_path.clone(),
+            search_path: None,
+            checks_client: false,
+        };
+        Ok((session, facts))
+    }
+
+    pub(crate) async fn query(&mut self, sql: &str) -> Result<Vec<Row>, DatabaseError> {
+        self.driver.rows(sql).await
+    }
+
+    pub(crate) async fn execute(&mut self, sql: &str) -> Outcome {
+        self.driver.execute(sql).await
+    }
+
+    pub(crate) async fn copy_in(&mut self, statement: &str, data: &[u8]) -> Outcome {
+        self.driver.copy_in(statement, data).await
+    }
+
+    /// Without an open transaction the server only warns.
+    pub(crate) async fn rollback(&mut self) -> Result<(), DatabaseError> {
+        self.query("ROLLBACK").await.map(drop)
+    }
+
+    pub(crate) async fn begin(&mut self) -> Result<TransactionId, DatabaseError> {
+        let rows = self.query("BEGIN; SELECT pg_catalog.txid_current()").await?;
+        Ok(TransactionId(single(&rows).unwrap_or_default()))
+    }
+
+    /// First the deferred constraints are checked under the script's own role; then the row is written under the login
+    /// role and its settings, whatever the script did to them, but only if the transaction is the one that was begun.
+    /// Then COMMIT, whose outcome may stay unknown.
+    pub(crate) async fn finish(&mut self, begun: &TransactionId, insert: &str) -> Result<(), FinishError> {
+        // A division by zero stops the whole query before anything of it is done outside of the transaction.
+        let guard = format!(
+            "SELECT 1 / CASE pg_catalog.txid_current_if_assigned() WHEN {} THEN 1 ELSE 0 END",
+            begun.number()
+        );
+        let text = format!("{guard}; SET CONSTRAINTS ALL IMMEDIATE; {RESET_ROLE}; RESET ALL; {insert}");
+        match self.query(&text).await {
+            Ok(_) => {}
+            Err(error) if error.sqlstate() == Some("22012") => return Err(FinishError::NotOurs),
+            Err(error) => return Err(FinishError::Rejected(error)),
+        }
+        FinishError::of_commit(self.query("COMMIT").await)
+    }
+
+    /// Several statements in one simple query are one transaction already; BEGIN and COMMIT say so.
+    pub(crate) async fn transaction(&mut self, statements: &[String]) -> Result<(), DatabaseError> {
+        let text = format!("BEGIN; {}; COMMIT", statements.join(";\n"));
+        match self.query(&text).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                if !error.is_connection_lost() {
+                    self.query("ROLLBACK").await?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) async fn fate_of(
+        &mut self,
+        transaction: &TransactionId,
+    ) -> Result<TransactionFate, DatabaseError> {
+        // The number came from the server; a text that is not one could not be sent.
+        let Ok(number) = transaction.0.parse::<u64>() else { return Ok(TransactionFate::Unknown) };
+        let rows = self.query(&format!("SELECT pg_catalog.txid_status({number})")).await?;
+        Ok(match single(&rows).as_deref() {
+            Some("committed") => TransactionFate::Committed,
+            Some("aborted") => TransactionFate::RolledBack,
+            Some("in progress") => TransactionFate::InProgress,
+            _ => TransactionFate::Unknown,
+        })
+    }
+
+    /// The statement by which another session cancels what this one is doing.
+    pub(crate) fn cancel_statement(&self) -> String {
+        format!("SELECT pg_catalog.pg_cancel_backend({})", self.backend)
+    }
+
+    pub(crate) async fn close(self) {
+        self.driver.close().await;
+    }
+}
+
+async fn read_facts(driver: &mut Driver) -> Result<SessionFacts, DatabaseError> {
+    let rows = driver.rows(FACTS).await?;
+    let mut values = rows.into_iter().next().unwrap_or_default().into_iter();
+    let mut next = || values.next().flatten();
+    let backend = next().and_then(|pid| pid.parse().ok()).unwrap_or_default();
+    Ok(SessionFacts {
+        dialect: Dialect::PostgreSql,
+        backend,
+        user: next().unwrap_or_default(),
+        database: next().unwrap_or_default(),
+        schema: next(),
+        search_path: next().unwrap_or_default(),
+        server_version: next().unwrap_or_default(),
+        read_only: next().as_deref() == Some("on"),
+        time_zone: next().unwrap_or_default(),
+    })
+}

@@ -1,0 +1,68 @@
+//! Flyway's lock: an advisory lock of the session, tried and never waited for inside the server.
+//!
+//! A session that waits inside `pg_advisory_lock` holds a snapshot, and `CREATE INDEX CONCURRENTLY` of the one who
+//! holds the lock would wait for it: both would stand still. So the lock is tried, outside a transaction, again and
+//! again. It is taken on the connection that does the work: who loses one loses the other.
+
+use whimbrel_migration::sql::{TableName, is_true, postgres as sql};
+
+use super::Postgres;
+use crate::error::DatabaseError;
+use crate::lock::{LockHolder, Unlocked};
+use crate::session::single;
+
+impl Postgres {
+    /// Tries once to take the lock.
+    pub(crate) async fn try_lock(&mut self, table: &TableName) -> Result<bool, DatabaseError> {
+        let query = format!("SELECT pg_catalog.pg_try_advisory_lock({})", sql::lock_key(table));
+        Ok(single(&self.query(&query).await?).is_some_and(|answer| is_true(&answer)))
+    }
+
+    /// Who holds the lock, if it still is held.
+    pub(crate) async fn lock_holder(
+        &mut self,
+        table: &TableName,
+    ) -> Result<Option<LockHolder>, DatabaseError> {
+        let key = sql::lock_key(table).cast_unsigned();
+        let query = format!(
+            "SELECT l.pid, a.application_name, a.usename, pg_catalog.date_trunc('second', a.backend_start) \
+             FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
+             WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.classid = {} AND l.objid = {} \
+             AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())",
+            key >> 32,
+            key & 0xFFFF_FFFF
+        );
+        let rows = self.query(&query).await?;
+        Ok(rows.into_iter().next().map(|row| {
+            let mut values = row.into_iter();
+            let mut next = || values.next().flatten();
+            LockHolder {
+                backend: next().and_then(|pid| pid.parse().ok()).unwrap_or_default(),
+                application_name: next(),
+                user: next(),
+                since: next(),
+            }
+        }))
+    }
+
+    /// Gives the lock back and makes the session as good as new, in one round trip.
+    pub(crate) async fn unlock_and_reset(&mut self, table: &TableName) -> Result<Unlocked, DatabaseError> {
+        let unlock = format!(
+            "SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_advisory_unlock({}); \
+             SELECT pg_catalog.pg_advisory_unlock_all(); ",
+            sql::lock_key(table)
+        );
+        // Roles first: the right to take things back is the login role's.
+        let rows = self.query(&format!("{RESET_ROLE}; {unlock}{}", self.reset_statements())).await?;
+        let Some([backend, held]) = rows.first().map(Vec::as_slice) else { return Ok(Unlocked::Lost) };
+        let same_backend = backend.as_deref() == Some(self.backend.to_string().as_str());
+        Ok(match held.as_deref() {
+            _ if !same_backend => Unlocked::OtherBackend,
+            Some("t") => Unlocked::Held,
+            _ => Unlocked::Lost,
+        })
+    }
+}
+
+/// `RESET ALL` leaves the role alone.
+pub(super) const RESET_ROLE: &str = "RESET SESSION AUTHORIZATION; RESET ROLE";
