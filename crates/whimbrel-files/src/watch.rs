@@ -5,7 +5,8 @@
 //!
 //! | what happens | what is reported |
 //! |---|---|
-//! | a save, a rename, 500 files of a checkout | one change, after a moment of quiet or at the longest wait |
+//! | one file saved: written and closed, or renamed into its place | one change, after a short moment |
+//! | a file still being written, 500 files of a checkout | one change, after a moment of quiet or at the longest wait |
 //! | files of editors and of version control | nothing |
 //! | a watched folder removed | a change that names it; it is watched again when it comes back |
 //! | the system's queue overflowed | a change |
@@ -37,6 +38,8 @@ pub struct WatchedPaths {
 pub struct WatchOptions {
     /// How long nothing must happen before a burst has ended.
     pub quiet: Duration,
+    /// The same for a burst about a single file that is known to be whole.
+    pub settled: Duration,
     /// How long a burst may last before it is reported all the same.
     pub longest: Duration,
     /// Look at the files in this interval instead of asking the system for events.
@@ -45,7 +48,12 @@ pub struct WatchOptions {
 
 impl Default for WatchOptions {
     fn default() -> Self {
-        Self { quiet: Duration::from_millis(100), longest: Duration::from_secs(2), poll: None }
+        Self {
+            quiet: Duration::from_millis(100),
+            settled: Duration::from_millis(15),
+            longest: Duration::from_secs(2),
+            poll: None,
+        }
     }
 }
 
@@ -95,7 +103,17 @@ pub struct Watcher {
 struct Burst {
     first: Instant,
     last: Instant,
+    /// Files that were written to and not closed, as far as the system tells.
+    unfinished: BTreeSet<PathBuf>,
     change: Change,
+}
+
+impl Burst {
+    fn quiet(&self, options: &WatchOptions) -> Duration {
+        let is_one_save =
+            self.unfinished.is_empty() && self.change.paths.len() == 1 && !self.change.lost_events;
+        if is_one_save { options.settled } else { options.quiet }
+    }
 }
 
 #[derive(Debug)]
@@ -107,7 +125,11 @@ enum Source {
 /// What a source tells.
 #[derive(Debug)]
 enum Hint {
-    Path(PathBuf),
+    /// Something happened to this path; more is to come where it is not whole.
+    Path {
+        path: PathBuf,
+        whole: bool,
+    },
     LostEvents,
     Limit,
 }
@@ -131,7 +153,7 @@ impl Watcher {
             self.take(hint)?;
         }
         while let Some(burst) = &self.burst {
-            let quiet = (burst.last + self.options.quiet).min(burst.first + self.options.longest);
+            let quiet = (burst.last + burst.quiet(&self.options)).min(burst.first + self.options.longest);
             tokio::select! {
                 biased;
                 () = sleep_until(quiet) => break,
@@ -150,13 +172,19 @@ impl Watcher {
     /// Adds a hint to the burst, when it is about what is watched.
     fn take(&mut self, hint: Hint) -> Result<(), WatchError> {
         match hint {
-            Hint::Path(path) if self.paths.concern(&path) => {
+            Hint::Path { path, whole } if self.paths.concern(&path) => {
                 if let Source::Events(events) = &mut self.source {
                     events.forget_below(&path, &self.paths);
                 }
-                self.burst().change.paths.insert(path);
+                let burst = self.burst();
+                if whole {
+                    burst.unfinished.remove(&path);
+                } else {
+                    burst.unfinished.insert(path.clone());
+                }
+                burst.change.paths.insert(path);
             }
-            Hint::Path(_) => {}
+            Hint::Path { .. } => {}
             Hint::LostEvents => self.burst().change.lost_events = true,
             Hint::Limit => return Err(WatchError::Limit),
         }
@@ -166,8 +194,12 @@ impl Watcher {
     /// The burst under way, or a new one.
     fn burst(&mut self) -> &mut Burst {
         let now = Instant::now();
-        let burst =
-            self.burst.get_or_insert_with(|| Burst { first: now, last: now, change: Change::default() });
+        let burst = self.burst.get_or_insert_with(|| Burst {
+            first: now,
+            last: now,
+            unfinished: BTreeSet::new(),
+            change: Change::default(),
+        });
         burst.last = now;
         burst
     }

@@ -19,7 +19,7 @@ mod runner;
 mod syntax;
 
 pub use announced::announced_registry;
-pub use check::{CheckedSet, ImageFinding, check_project};
+pub use check::{CheckedSet, Checker, ImageFinding};
 pub use deliver::{DeliverError, Delivery};
 pub use destination::{Destination, DestinationError};
 pub use report::{ImageEvent, ImageReport, Millis};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use notify::event::{AccessKind, AccessMode};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -104,9 +104,12 @@ fn hints_of(result: notify::Result<Event>) -> Vec<Hint> {
         Ok(event) if event.need_rescan() => vec![Hint::LostEvents],
         Ok(event) => match event.kind {
             // A file that was open for writing is closed; all other reading is of no interest.
-            EventKind::Access(AccessKind::Close(AccessMode::Write)) => paths_of(event),
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => paths_of(event, true),
             EventKind::Access(_) => Vec::new(),
-            _ => paths_of(event),
+            // A file comes into its place or leaves it in one step.
+            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => paths_of(event, true),
+            // Made or written to. Where the system never tells of a close, it stays so until the burst ends.
+            _ => paths_of(event, false),
         },
         Err(error) if matches!(error.kind, ErrorKind::MaxFilesWatch) => vec![Hint::Limit],
         // An error without a path: something was missed.
@@ -114,6 +117,6 @@ fn hints_of(result: notify::Result<Event>) -> Vec<Hint> {
     }
 }
 
-fn paths_of(event: Event) -> Vec<Hint> {
-    event.paths.into_iter().map(Hint::Path).collect()
+fn paths_of(event: Event, whole: bool) -> Vec<Hint> {
+    event.paths.into_iter().map(|path| Hint::Path { path, whole }).collect()
 }

@@ -31,7 +31,7 @@ impl PollSource {
                 let look = paths.clone();
                 let Ok(now) = tokio::task::spawn_blocking(move || fingerprint(&look)).await else { return };
                 for path in differences(&before, &now) {
-                    if hints.send(Hint::Path(path)).is_err() {
+                    if hints.send(Hint::Path { path, whole: false }).is_err() {
                         return;
                     }
                 }

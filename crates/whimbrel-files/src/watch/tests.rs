@@ -5,6 +5,12 @@ use std::time::Duration;
 
 use super::*;
 
+/// A watcher of one folder for which a whole file is no reason to hurry.
+fn start_patient(folder: &Path, options: WatchOptions) -> Watcher {
+    let paths = WatchedPaths { folders: vec![folder.to_owned()], files: Vec::new() };
+    Watcher::start(paths, WatchOptions { settled: options.quiet, ..options }).unwrap()
+}
+
 fn start(folders: &[&Path], files: &[&Path], poll: Option<Duration>) -> Watcher {
     let owned = |paths: &[&Path]| paths.iter().map(|path| path.to_path_buf()).collect();
     let paths = WatchedPaths { folders: owned(folders), files: owned(files) };
@@ -49,7 +55,7 @@ async fn five_hundred_files_are_one_change() {
 #[tokio::test]
 async fn change_that_nobody_waited_for_to_the_end_is_not_lost() {
     let folder = tempfile::tempdir().unwrap();
-    let mut watcher = start(&[folder.path()], &[], None);
+    let mut watcher = start_patient(folder.path(), WatchOptions::default());
     write(&folder.path().join("V1__a.sql"), "select 1;");
     let dropped = tokio::time::timeout(Duration::from_millis(50), watcher.changed()).await;
     assert!(dropped.is_err(), "the burst has not ended yet");
@@ -60,9 +66,8 @@ async fn change_that_nobody_waited_for_to_the_end_is_not_lost() {
 #[tokio::test]
 async fn burst_that_does_not_end_is_reported_all_the_same() {
     let folder = tempfile::tempdir().unwrap();
-    let paths = WatchedPaths { folders: vec![folder.path().to_owned()], files: Vec::new() };
     let options = WatchOptions { longest: Duration::from_millis(300), ..WatchOptions::default() };
-    let mut watcher = Watcher::start(paths, options).unwrap();
+    let mut watcher = start_patient(folder.path(), options);
     let script = folder.path().join("V1__a.sql");
     let writing = tokio::spawn(async move {
         for number in 0.. {
@@ -73,6 +78,23 @@ async fn burst_that_does_not_end_is_reported_all_the_same() {
     change(&mut watcher).await;
     change(&mut watcher).await;
     writing.abort();
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn closed_file_is_not_waited_for_and_open_one_is() {
+    use std::io::Write as _;
+    let folder = tempfile::tempdir().unwrap();
+    let hour = Duration::from_secs(3600);
+    let paths = WatchedPaths { folders: vec![folder.path().to_owned()], files: Vec::new() };
+    let options = WatchOptions { quiet: hour, longest: hour, ..WatchOptions::default() };
+    let mut watcher = Watcher::start(paths, options).unwrap();
+    let mut script = fs_err::File::create(folder.path().join("V1__a.sql")).unwrap();
+    script.write_all(b"select ").unwrap();
+    silence(&mut watcher).await;
+    script.write_all(b"1;").unwrap();
+    drop(script);
+    change(&mut watcher).await;
 }
 
 #[tokio::test]

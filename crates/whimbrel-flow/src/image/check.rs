@@ -7,14 +7,14 @@ use serde::Serialize;
 use whimbrel_cli::project::Project;
 use whimbrel_files::scan::{Scan, ScanError, scan};
 use whimbrel_image::SqlSet;
-use whimbrel_migration::check::{CheckRules, File, check};
+use whimbrel_migration::check::{CheckRules, File};
 use whimbrel_migration::conf::ScriptConf;
 use whimbrel_migration::finding::{Finding, Severity};
 use whimbrel_migration::name::NamingRules;
 use whimbrel_migration::placeholder::Placeholders;
 use whimbrel_migration::settings::Settings;
 
-use super::syntax::check_syntax;
+use super::syntax::{KnownTexts, SqlText};
 
 /// Something about the set of scripts, with the file as people open it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -78,37 +78,55 @@ impl CheckedSet {
     }
 }
 
-/// Deep expressions make the parser recurse; a thread of its own has room for them.
-const STACK: usize = 64 * 1024 * 1024;
-
-/// Scans and checks the scripts of every enabled database.
-///
-/// # Errors
-/// When a folder or file cannot be read. A folder that is not there is a finding.
-pub fn check_project(project: &Project) -> Result<CheckedSet, ScanError> {
-    std::thread::scope(|scope| {
-        let builder = std::thread::Builder::new().name("check".to_owned()).stack_size(STACK);
-        let spawned = builder.spawn_scoped(scope, || check_here(project));
-        match spawned.map(std::thread::ScopedJoinHandle::join) {
-            Ok(Ok(checked)) => checked,
-            Ok(Err(panic)) => std::panic::resume_unwind(panic),
-            // No room for another thread: the usual stack serves for all but absurd scripts.
-            Err(_) => check_here(project),
-        }
-    })
+/// The check of a project's scripts; one that is used again does less.
+#[derive(Debug, Default)]
+pub struct Checker {
+    known: KnownTexts,
 }
 
-fn check_here(project: &Project) -> Result<CheckedSet, ScanError> {
-    let mut checked = CheckedSet::default();
-    for (name, database) in project.enabled() {
-        let mut set = DatabaseSet { database: name, ..DatabaseSet::default() };
-        for location in project.locations(database) {
-            set.add_location(&location, &mut checked)?;
+impl Checker {
+    /// Scans and checks the scripts of every enabled database.
+    ///
+    /// # Errors
+    /// When a folder or file cannot be read. A folder that is not there is a finding.
+    pub fn check(&mut self, project: &Project) -> Result<CheckedSet, ScanError> {
+        let mut checked = CheckedSet::default();
+        let mut sets = Vec::new();
+        for (name, database) in project.enabled() {
+            let placeholders = placeholders(name, &project.placeholders(database));
+            let mut set =
+                DatabaseSet { database: name, placeholders, files: BTreeMap::new(), found: Vec::new() };
+            for location in project.locations(database) {
+                set.add_location(&location, &mut checked)?;
+            }
+            set.check();
+            sets.push(set);
         }
-        let placeholders = placeholders(name, &project.placeholders(database));
-        set.check(&placeholders, project.file.check.syntax, &mut checked.findings);
+        if project.file.check.syntax {
+            self.check_syntax(&mut sets);
+        }
+        checked.findings.extend(sets.into_iter().flat_map(DatabaseSet::into_findings));
+        Ok(checked)
     }
-    Ok(checked)
+
+    /// Everything that is parsed in a round is parsed at once: the parser is the dear part.
+    fn check_syntax(&mut self, sets: &mut [DatabaseSet<'_>]) {
+        let scripts: Vec<(usize, &str, SqlText<'_>)> = sets
+            .iter()
+            .enumerate()
+            .flat_map(|(index, set)| set.texts().map(move |(path, text)| (index, path, text)))
+            .collect();
+        let (places, texts): (Vec<_>, Vec<_>) =
+            scripts.into_iter().map(|(index, path, text)| ((index, path), text)).unzip();
+        let found: Vec<(usize, Finding)> = places
+            .into_iter()
+            .zip(self.known.check(&texts))
+            .flat_map(|((index, path), found)| found.into_iter().map(move |f| (index, f.in_script(path))))
+            .collect();
+        for (index, finding) in found {
+            sets[index].found.push(finding);
+        }
+    }
 }
 
 /// Flyway's own placeholders have values only at run time; at the time of the check any word serves.
@@ -128,10 +146,11 @@ fn placeholders(database: &str, given: &BTreeMap<String, String>) -> Placeholder
 }
 
 /// One database's files, in the order of their locations.
-#[derive(Default)]
 struct DatabaseSet<'a> {
     database: &'a str,
+    placeholders: Placeholders,
     files: BTreeMap<String, (PathBuf, Vec<u8>)>,
+    found: Vec<Finding>,
 }
 
 impl DatabaseSet<'_> {
@@ -178,41 +197,43 @@ impl DatabaseSet<'_> {
         finding
     }
 
-    fn check(&self, placeholders: &Placeholders, syntax: bool, findings: &mut Vec<ImageFinding>) {
+    fn check(&mut self) {
         let files: Vec<File<'_>> =
             self.files.iter().map(|(path, (_, contents))| File { path, contents }).collect();
         let rules = CheckRules {
             naming: &NamingRules::default(),
-            placeholders: Some(placeholders),
+            placeholders: Some(&self.placeholders),
             settings: &Settings::default(),
         };
-        let mut found = check(&files, &rules).findings;
-        if syntax {
-            let scripts: Vec<&File<'_>> =
-                files.iter().filter(|file| self.wants_syntax(file.path, &found)).collect();
-            for script in scripts {
-                found.extend(self.syntax_of(script, placeholders));
-            }
-        }
-        findings.extend(found.into_iter().map(|finding| self.located(finding)));
+        self.found = whimbrel_migration::check::check(&files, &rules).findings;
     }
 
-    /// Scripts that will run and have nothing graver against them.
-    fn wants_syntax(&self, path: &str, found: &[Finding]) -> bool {
+    /// The scripts that will run and have nothing graver against them.
+    fn texts(&self) -> impl Iterator<Item = (&str, SqlText<'_>)> {
+        self.files.iter().filter(|(path, _)| self.wants_syntax(path)).filter_map(|(path, (_, contents))| {
+            let text = std::str::from_utf8(contents).ok()?;
+            let placeholders = self.replaces(path).then_some(&self.placeholders);
+            Some((path.as_str(), SqlText { text, placeholders }))
+        })
+    }
+
+    fn wants_syntax(&self, path: &str) -> bool {
         let name = path.rsplit('/').next().unwrap_or(path);
         NamingRules::default().parse(name).is_ok()
-            && !found.iter().any(|f| f.script.as_deref() == Some(path) && f.severity == Severity::Error)
+            && !self.found.iter().any(|f| f.script.as_deref() == Some(path) && f.severity == Severity::Error)
     }
 
-    fn syntax_of(&self, script: &File<'_>, placeholders: &Placeholders) -> Vec<Finding> {
-        let Ok(text) = std::str::from_utf8(script.contents) else { return Vec::new() };
-        let conf = self.files.get(&format!("{}.conf", script.path));
-        let replaces = conf
+    fn replaces(&self, path: &str) -> bool {
+        self.files
+            .get(&format!("{path}.conf"))
             .and_then(|(_, conf)| ScriptConf::parse(&String::from_utf8_lossy(conf)).ok())
             .and_then(|conf| conf.placeholder_replacement)
-            .unwrap_or(true);
-        let found = check_syntax(text, Some(placeholders).filter(|_| replaces));
-        found.into_iter().map(|finding| finding.in_script(script.path)).collect()
+            .unwrap_or(true)
+    }
+
+    fn into_findings(self) -> Vec<ImageFinding> {
+        let found = self.found.iter().cloned();
+        found.map(|finding| self.located(finding)).collect()
     }
 
     fn located(&self, finding: Finding) -> ImageFinding {
@@ -248,6 +269,10 @@ mod tests {
         (folder, project)
     }
 
+    fn check(project: &Project) -> CheckedSet {
+        Checker::default().check(project).unwrap()
+    }
+
     fn slugs(checked: &CheckedSet) -> Vec<&str> {
         checked.findings.iter().map(|finding| finding.slug).collect()
     }
@@ -256,7 +281,7 @@ mod tests {
     fn locations_of_a_database_are_merged() {
         let (_folder, project) =
             project(&[("sql/V1__a.sql", "select 1;"), ("views/R__b.sql", "select 2;")], "");
-        let checked = check_project(&project).unwrap();
+        let checked = check(&project);
         assert_eq!(slugs(&checked), Vec::<&str>::new());
         let paths: Vec<&str> = checked.sql.iter().map(|(_, path, _)| path).collect();
         assert_eq!(paths, ["R__b.sql", "V1__a.sql"]);
@@ -266,7 +291,7 @@ mod tests {
     fn syntax_error_names_file_line_and_column() {
         let (folder, project) =
             project(&[("sql/V1__a.sql", "select 1;\nCREAT TABLE x();"), ("views/R__b.sql", "")], "");
-        let checked = check_project(&project).unwrap();
+        let checked = check(&project);
         assert!(!checked.is_clean());
         let finding = checked.findings.iter().find(|finding| finding.slug == "syntax").unwrap();
         let expected = format!("{}:2:1", folder.path().join("sql/V1__a.sql").display());
@@ -278,15 +303,15 @@ mod tests {
     fn syntax_check_can_be_turned_off() {
         let files = [("sql/V1__a.sql", "CREAT TABLE x;"), ("views/R__b.sql", "select 1")];
         let (_folder, project) = project(&files, "[check]\nsyntax = false");
-        assert_eq!(slugs(&check_project(&project).unwrap()), Vec::<&str>::new());
+        assert_eq!(slugs(&check(&project)), Vec::<&str>::new());
     }
 
     #[test]
     fn missing_location_and_other_content_under_one_name_are_findings() {
         let (_folder, project) = project(&[("sql/V1__a.sql", "select 1;")], "");
-        assert_eq!(slugs(&check_project(&project).unwrap()), ["location-missing"]);
+        assert_eq!(slugs(&check(&project)), ["location-missing"]);
         fs_err::create_dir_all(project.root.join("views")).unwrap();
         fs_err::write(project.root.join("views/V1__a.sql"), "select 2;").unwrap();
-        assert_eq!(slugs(&check_project(&project).unwrap()), ["same-name"]);
+        assert_eq!(slugs(&check(&project)), ["same-name"]);
     }
 }

@@ -1,5 +1,6 @@
 //! One round, from the folders to the destination.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use whimbrel_cli::project::Project;
@@ -11,8 +12,8 @@ use whimbrel_image::{
 use super::deliver::{Delivered, Names};
 use super::runner::RunnerCache;
 use super::{
-    CheckedSet, DeliverError, Delivery, Destination, ImageEvent, ImageFinding, ImageReport, Millis, Runner,
-    RunnerError, check_project, resolved_settings,
+    CheckedSet, Checker, DeliverError, Delivery, Destination, ImageEvent, ImageFinding, ImageReport, Millis,
+    Runner, RunnerError, resolved_settings,
 };
 
 /// What a round is told.
@@ -70,6 +71,7 @@ pub enum RoundError {
 #[derive(Debug)]
 pub struct Round {
     settings: RoundSettings,
+    checker: Checker,
     runners: RunnerCache,
     delivered: Option<SqlSet>,
 }
@@ -77,7 +79,7 @@ pub struct Round {
 impl Round {
     /// A round with these settings.
     pub fn new(settings: RoundSettings) -> Self {
-        Self { settings, runners: RunnerCache::default(), delivered: None }
+        Self { settings, checker: Checker::default(), runners: RunnerCache::default(), delivered: None }
     }
 
     /// What the round was told.
@@ -105,7 +107,7 @@ impl Round {
         on_event: &(dyn Fn(ImageEvent) + Sync),
     ) -> Result<Outcome, RoundError> {
         let start = Instant::now();
-        let checked = check_project(project)?;
+        let checked = self.check(project)?;
         let mut millis = Millis { check: since(start), ..Millis::default() };
         for finding in &checked.findings {
             on_event(ImageEvent::Finding(finding.clone()));
@@ -141,6 +143,17 @@ impl Round {
             (false, false) => ImageEvent::Pushed(report.clone()),
         });
         Ok(Outcome::Delivered(report))
+    }
+
+    fn check(&mut self, project: &Project) -> Result<CheckedSet, ScanError> {
+        let Self { settings, checker, runners, .. } = self;
+        thread::scope(|scope| {
+            if let Runner::Program(path) = &settings.runner {
+                // Packing it takes as long as the check. What is wrong with it is told when it is needed.
+                scope.spawn(|| drop(runners.layer(path, settings.platform)));
+            }
+            checker.check(project)
+        })
     }
 
     async fn build(&mut self, project: &Project, checked: CheckedSet) -> Result<Image, RoundError> {

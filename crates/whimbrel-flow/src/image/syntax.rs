@@ -6,9 +6,19 @@
 //!
 //! A parser can be wrong about a server that is newer than it, or has extensions to the grammar. So a script may
 //! opt out with a comment line, and a project with a setting.
+//!
+//! Parsing is the dear part of a round. So a text that was found right is not parsed again by the same process, and
+//! the others are parsed on all processors.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use whimbrel_image::Digest;
 
 use squawk_syntax::SourceFile;
 use whimbrel_migration::dialect::Dialect;
@@ -22,31 +32,105 @@ const SLUG: &str = "syntax";
 /// More findings in one script than this help nobody.
 const MOST: usize = 5;
 
-/// What is wrong with the syntax of a script. A script that the scanner refuses has been reported by the check.
-pub(super) fn check_syntax(text: &str, placeholders: Option<&Placeholders>) -> Vec<Finding> {
-    if text.lines().any(|line| line.trim() == OPT_OUT) {
-        return Vec::new();
-    }
-    let replaced = match placeholders.map(|placeholders| placeholders.replace(text)) {
-        None => Cow::Borrowed(text),
-        Some(Ok(replaced)) => replaced,
-        Some(Err(_)) => return Vec::new(),
-    };
-    let mut scanner = Scanner::new(Dialect::PostgreSql);
-    scanner.feed(replaced.as_bytes());
-    scanner.finish();
-    let mut findings = Vec::new();
-    while let Ok(Some(piece)) = scanner.next_piece() {
-        let Piece::Statement(statement) = piece else { continue };
-        let Some((message, offset)) = first_error(statement.text) else { continue };
-        let offset = usize::try_from(statement.start).unwrap_or(usize::MAX).saturating_add(offset);
-        let original = original_offset(text, offset, placeholders.filter(|_| replaced != text));
-        findings.push(finding(&message, text, original));
-        if findings.len() == MOST {
-            break;
+/// A script's text, and the placeholders that are replaced in it before it runs.
+pub(super) struct SqlText<'a> {
+    pub(super) text: &'a str,
+    pub(super) placeholders: Option<&'a Placeholders>,
+}
+
+/// The texts that were found right in the last round, as they are after replacement.
+#[derive(Debug, Default)]
+pub(super) struct KnownTexts {
+    right: HashSet<Digest>,
+}
+
+impl KnownTexts {
+    /// What is wrong with the syntax of each of these scripts, in their order.
+    pub(super) fn check(&mut self, scripts: &[SqlText<'_>]) -> Vec<Vec<Finding>> {
+        let texts: Vec<Option<Prepared<'_>>> = scripts.iter().map(Prepared::new).collect();
+        let unknown: Vec<usize> = (0..texts.len())
+            .filter(|&index| texts[index].as_ref().is_some_and(|text| !self.right.contains(&text.digest)))
+            .collect();
+        let mut findings = vec![Vec::new(); texts.len()];
+        for (index, found) in on_all_processors(&unknown, |index| texts[index].as_ref().map(Prepared::check))
+        {
+            findings[index] = found.unwrap_or_default();
         }
+        // What is gone from the set is forgotten with it.
+        let right = texts.iter().zip(&findings).filter(|(_, findings)| findings.is_empty());
+        self.right = right.filter_map(|(text, _)| Some(text.as_ref()?.digest.clone())).collect();
+        findings
     }
-    findings
+}
+
+/// Deep expressions make the parser recurse; its threads have room for them.
+const STACK: usize = 64 * 1024 * 1024;
+
+/// Does the work for each item, in no order, with as many threads as there are processors.
+fn on_all_processors<T: Send>(items: &[usize], work: impl Fn(usize) -> T + Sync) -> Vec<(usize, T)> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::with_capacity(items.len()));
+    let take_all = || {
+        while let Some(&item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let result = work(item);
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((item, result));
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(items.len());
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            let builder = thread::Builder::new().name("syntax".to_owned()).stack_size(STACK);
+            // Those that could be started do the work of those that could not.
+            let _ = builder.spawn_scoped(scope, take_all);
+        }
+    });
+    // No room for a single thread: the usual stack serves for all but absurd scripts.
+    take_all();
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A script that is to be parsed.
+struct Prepared<'a> {
+    text: &'a str,
+    replaced: Cow<'a, str>,
+    placeholders: Option<&'a Placeholders>,
+    digest: Digest,
+}
+
+impl<'a> Prepared<'a> {
+    /// Nothing where the script opts out. One whose placeholders cannot be replaced has been reported by the check.
+    fn new(script: &SqlText<'a>) -> Option<Self> {
+        let SqlText { text, placeholders } = *script;
+        if text.lines().any(|line| line.trim() == OPT_OUT) {
+            return None;
+        }
+        let replaced = match placeholders.map(|placeholders| placeholders.replace(text)) {
+            None => Cow::Borrowed(text),
+            Some(replaced) => replaced.ok()?,
+        };
+        let digest = Digest::of(replaced.as_bytes());
+        Some(Self { text, replaced, placeholders, digest })
+    }
+
+    /// One that the scanner refuses has been reported by the check.
+    fn check(&self) -> Vec<Finding> {
+        let shifted = self.placeholders.filter(|_| self.replaced != self.text);
+        let mut scanner = Scanner::new(Dialect::PostgreSql);
+        scanner.feed(self.replaced.as_bytes());
+        scanner.finish();
+        let mut findings = Vec::new();
+        while let Ok(Some(piece)) = scanner.next_piece() {
+            let Piece::Statement(statement) = piece else { continue };
+            let Some((message, offset)) = first_error(statement.text) else { continue };
+            let offset = usize::try_from(statement.start).unwrap_or(usize::MAX).saturating_add(offset);
+            let original = original_offset(self.text, offset, shifted);
+            findings.push(finding(&message, self.text, original));
+            if findings.len() == MOST {
+                break;
+            }
+        }
+        findings
+    }
 }
 
 fn finding(message: &str, text: &str, offset: usize) -> Finding {
@@ -132,7 +216,9 @@ mod tests {
     }
 
     fn check_with(text: &str, placeholders: Option<&Placeholders>) -> Vec<String> {
-        check_syntax(text, placeholders)
+        let mut found = KnownTexts::default().check(&[SqlText { text, placeholders }]);
+        found
+            .remove(0)
             .into_iter()
             .map(|f| format!("{}:{} {}", f.line.unwrap(), f.column.unwrap(), f.message))
             .collect()
@@ -183,5 +269,22 @@ mod tests {
         assert_eq!(found.len(), 1, "{found:?}");
         let column = text.find("creat").unwrap() + 1;
         assert!(found[0].starts_with(&format!("1:{column} ")), "{found:?}");
+    }
+
+    #[test]
+    fn text_that_was_right_stays_right_and_a_wrong_one_is_found_again() {
+        let texts = ["select 1;", "creat table x();", "select 2;"];
+        let scripts = texts.map(|text| SqlText { text, placeholders: None });
+        let mut known = KnownTexts::default();
+        for _ in 0..2 {
+            let found = known.check(&scripts);
+            assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [0, 1, 0]);
+            assert_eq!(
+                known.right,
+                HashSet::from(["select 1;", "select 2;"].map(|text| Digest::of(text.as_bytes())))
+            );
+        }
+        known.check(&scripts[..1]);
+        assert_eq!(known.right.len(), 1, "what is gone is forgotten");
     }
 }
