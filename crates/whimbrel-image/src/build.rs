@@ -358,7 +358,8 @@ mod tests {
     }
 
     fn runner() -> RunnerLayer {
-        runner_layer(&samples::static_pie(), Platform::LinuxAmd64).unwrap()
+        let program = samples::static_pie();
+        runner_layer(&program[..], program.len() as u64, Platform::LinuxAmd64).unwrap()
     }
 
     fn text(blob: &Blob) -> String {

@@ -2,20 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io;
-use std::sync::Arc;
+use std::io::{self, Read};
 
+use bytes::Bytes;
 use tar::{Builder, EntryType, Header};
 
 use crate::{Digest, FLYWAY_PATH, MediaType, Platform, ProgramFinding, RUNNER_PATH, SETTINGS_PATH, SQL_ROOT};
-use crate::{SqlSet, check_program};
+use crate::{PROGRAM_HEADERS, SqlSet, check_program};
 
 /// Some bytes that a registry keeps under their digest.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Blob {
     digest: Digest,
     media_type: MediaType,
-    bytes: Arc<[u8]>,
+    bytes: Bytes,
 }
 
 impl Blob {
@@ -37,7 +37,7 @@ impl Blob {
 
     /// The bytes; cloning the handle copies nothing.
     #[must_use]
-    pub fn bytes(&self) -> &Arc<[u8]> {
+    pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
@@ -83,6 +83,9 @@ impl RunnerLayer {
 /// Why there is no layer for a program.
 #[derive(Debug, thiserror::Error)]
 pub enum RunnerLayerError {
+    /// The program cannot be read.
+    #[error("it cannot be read")]
+    Read(#[source] io::Error),
     /// The program would not run in an image of this platform.
     #[error(transparent)]
     Program(#[from] ProgramFinding),
@@ -91,13 +94,38 @@ pub enum RunnerLayerError {
     Layer(#[from] LayerError),
 }
 
-/// Packs a program, after a check that it is a static program of the image's platform.
-pub fn runner_layer(program: &[u8], platform: Platform) -> Result<RunnerLayer, RunnerLayerError> {
-    check_program(program, platform)?;
-    let mut layer = LayerWriter::with_capacity(program.len());
-    layer.file(RUNNER_PATH, program, EXECUTABLE)?;
+/// Packs a program of `size` bytes, after a check that it is a static program of the image's platform.
+///
+/// It is read in pieces into its place: programs are large, and a copy of one takes as long as its digest.
+pub fn runner_layer(
+    mut program: impl Read,
+    size: u64,
+    platform: Platform,
+) -> Result<RunnerLayer, RunnerLayerError> {
+    let mut beginning = Vec::new();
+    program.by_ref().take(PROGRAM_HEADERS).read_to_end(&mut beginning).map_err(RunnerLayerError::Read)?;
+    check_program(&beginning, platform)?;
+    let mut layer = LayerWriter::with_capacity(usize::try_from(size).unwrap_or_default());
+    layer.file_from(RUNNER_PATH, Exactly { inner: beginning.chain(program), left: size }, EXECUTABLE)?;
     layer.hard_link(FLYWAY_PATH, RUNNER_PATH)?;
     Ok(RunnerLayer { blob: layer.finish()?, platform })
+}
+
+/// Reads as many bytes as were promised, and fails where there are fewer: the archive has told the size already.
+struct Exactly<R> {
+    inner: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Exactly<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.by_ref().take(self.left).read(buffer)?;
+        if read == 0 && self.left > 0 && !buffer.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it became shorter while it was read"));
+        }
+        self.left -= read as u64;
+        Ok(read)
+    }
 }
 
 /// Packs the scripts of all databases and, when given, the settings.
@@ -130,9 +158,13 @@ impl LayerWriter {
     }
 
     fn file(&mut self, path: &str, bytes: &[u8], mode: u32) -> Result<(), LayerError> {
+        self.file_from(path, Exactly { inner: bytes, left: bytes.len() as u64 }, mode)
+    }
+
+    fn file_from(&mut self, path: &str, content: Exactly<impl Read>, mode: u32) -> Result<(), LayerError> {
         self.parents(path)?;
-        let mut header = header(EntryType::Regular, mode, bytes.len() as u64);
-        named(path, self.archive.append_data(&mut header, relative(path), bytes))
+        let mut header = header(EntryType::Regular, mode, content.left);
+        named(path, self.archive.append_data(&mut header, relative(path), content))
     }
 
     fn hard_link(&mut self, path: &str, target: &str) -> Result<(), LayerError> {
@@ -208,6 +240,13 @@ mod tests {
     }
 
     #[test]
+    fn program_that_becomes_shorter_is_refused() {
+        let program = samples::static_pie();
+        let packed = runner_layer(&program[..], program.len() as u64 + 1, Platform::LinuxAmd64);
+        assert!(matches!(packed, Err(RunnerLayerError::Layer(_))), "{packed:?}");
+    }
+
+    #[test]
     fn sql_layer_has_sorted_entries_and_explicit_folders() {
         let mut sql = SqlSet::default();
         sql.insert("platform", "sub/V2__b.sql", b"b".to_vec(), "x").unwrap();
@@ -227,7 +266,8 @@ mod tests {
 
     #[test]
     fn runner_has_two_names_and_one_content() {
-        let layer = runner_layer(&samples::static_pie(), Platform::LinuxAmd64).unwrap();
+        let program = samples::static_pie();
+        let layer = runner_layer(&program[..], program.len() as u64, Platform::LinuxAmd64).unwrap();
         insta::assert_snapshot!(entries(&layer.blob).join("\n"), @r"
         Regular 755 whimbrel-migrate
         Directory 755 flyway/

@@ -10,7 +10,7 @@ pub struct LayoutFile {
     /// The path inside the layout's folder, with `/`.
     pub path: String,
     /// The content.
-    pub bytes: std::sync::Arc<[u8]>,
+    pub bytes: bytes::Bytes,
     /// Whether the name is the content's digest: such a file never changes once it is there.
     pub immutable: bool,
 }

@@ -42,7 +42,7 @@ pub use layer::{Blob, LayerError, RunnerLayer, RunnerLayerError, runner_layer};
 pub use layout::{LayoutFile, oci_layout};
 pub use media::MediaType;
 pub use platform::{Platform, PlatformError};
-pub use program::{ProgramFinding, check_program};
+pub use program::{PROGRAM_HEADERS, ProgramFinding, check_program};
 pub use push::{BlobSource, BlobState, ManifestPush, PlannedBlob, PushPlan, blobs_to_ask_for, plan_push};
 pub use reference::{Reference, ReferenceError, RegistryName};
 pub use sql::{SqlConflict, SqlSet};

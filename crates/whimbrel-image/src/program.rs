@@ -48,7 +48,10 @@ impl ProgramFinding {
     }
 }
 
-/// Checks that `program` is a static executable (position independent or not) of the platform.
+/// As much of a program's beginning as its headers need.
+pub const PROGRAM_HEADERS: u64 = 64 * 1024;
+
+/// Checks that `program`, of which the beginning suffices, is a static executable (position independent or not) of the platform.
 pub fn check_program(program: &[u8], platform: Platform) -> Result<(), ProgramFinding> {
     if program.get(..4) != Some(b"\x7fELF") {
         return Err(ProgramFinding::NotElf);

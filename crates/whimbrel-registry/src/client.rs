@@ -270,7 +270,7 @@ impl Registry {
         manifest: &Blob,
     ) -> Result<(), RegistryErrorKind> {
         let url = self.url(&[repository, "manifests", reference])?;
-        let bytes = shared(manifest);
+        let bytes = manifest.bytes();
         let request = || {
             let request = self.http.put(url.clone());
             request.header(CONTENT_TYPE, manifest.media_type().as_str()).body(bytes.clone())
@@ -381,11 +381,6 @@ impl Access {
             Self::Push => format!("repository:{repository}:pull,push"),
         }
     }
-}
-
-/// The blob's bytes for a request, without a copy.
-pub(crate) fn shared(blob: &Blob) -> Bytes {
-    Bytes::from_owner(Arc::clone(blob.bytes()))
 }
 
 fn header(answer: &Response, name: &reqwest::header::HeaderName) -> Option<String> {

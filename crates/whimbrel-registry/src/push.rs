@@ -9,7 +9,6 @@ use whimbrel_image::{
     BlobSource, BlobState, Digest, Image, PlannedBlob, PushPlan, Reference, blobs_to_ask_for, plan_push,
 };
 
-use crate::client::shared;
 use crate::retry::{Failure, retry};
 use crate::{Registry, RegistryError, RegistryErrorKind};
 
@@ -168,7 +167,7 @@ impl Push<'_> {
 
     async fn bring(&self, blob: &PlannedBlob) -> Result<Brought, RegistryError> {
         match &blob.source {
-            BlobSource::Bytes(own) => self.send(&blob.digest, &shared(own)).await,
+            BlobSource::Bytes(own) => self.send(&blob.digest, own.bytes()).await,
             BlobSource::Mount { from } => {
                 let operation = format!("mounting {}@{}", self.repository, blob.digest);
                 let mount = || self.registry.mount_blob_once(self.repository, &blob.digest, from);

@@ -81,8 +81,11 @@ impl CheckedSet {
 /// The check of a project's scripts; one that is used again does less.
 #[derive(Debug, Default)]
 pub struct Checker {
-    known: KnownTexts,
+    known: Option<KnownTexts>,
 }
+
+/// The file in the project's state that remembers which texts were found right.
+const CHECKED_FILE: &str = "checked";
 
 impl Checker {
     /// Scans and checks the scripts of every enabled database.
@@ -103,29 +106,37 @@ impl Checker {
             sets.push(set);
         }
         if project.file.check.syntax {
-            self.check_syntax(&mut sets);
+            let known = self.known.get_or_insert_with(|| KnownTexts::read(&project.state_path(CHECKED_FILE)));
+            check_syntax(known, &mut sets);
         }
         checked.findings.extend(sets.into_iter().flat_map(DatabaseSet::into_findings));
         Ok(checked)
     }
 
-    /// Everything that is parsed in a round is parsed at once: the parser is the dear part.
-    fn check_syntax(&mut self, sets: &mut [DatabaseSet<'_>]) {
-        let scripts: Vec<(usize, &str, SqlText<'_>)> = sets
-            .iter()
-            .enumerate()
-            .flat_map(|(index, set)| set.texts().map(move |(path, text)| (index, path, text)))
-            .collect();
-        let (places, texts): (Vec<_>, Vec<_>) =
-            scripts.into_iter().map(|(index, path, text)| ((index, path), text)).unzip();
-        let found: Vec<(usize, Finding)> = places
-            .into_iter()
-            .zip(self.known.check(&texts))
-            .flat_map(|((index, path), found)| found.into_iter().map(move |f| (index, f.in_script(path))))
-            .collect();
-        for (index, finding) in found {
-            sets[index].found.push(finding);
+    /// Tells later processes what need not be parsed again.
+    pub fn remember(&self, project: &Project) {
+        if let Some(known) = &self.known {
+            known.write(&project.state_path(CHECKED_FILE));
         }
+    }
+}
+
+/// Everything that is parsed in a round is parsed at once: the parser is the dear part.
+fn check_syntax(known: &mut KnownTexts, sets: &mut [DatabaseSet<'_>]) {
+    let (places, texts): (Vec<(usize, &str)>, Vec<SqlText<'_>>) = sets
+        .iter()
+        .enumerate()
+        .flat_map(|(index, set)| set.texts().map(move |(path, text)| ((index, path), text)))
+        .unzip();
+    let found: Vec<(usize, Finding)> = places
+        .into_iter()
+        .zip(known.check(&texts))
+        .flat_map(|((index, path), found)| {
+            found.into_iter().map(move |finding| (index, finding.in_script(path)))
+        })
+        .collect();
+    for (index, finding) in found {
+        sets[index].found.push(finding);
     }
 }
 

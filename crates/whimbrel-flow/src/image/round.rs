@@ -133,6 +133,9 @@ impl Round {
         } else {
             delivery.deliver(&image, destination, &names, on_event).await?
         };
+        if !self.settings.dry_run && self.delivered_sql() != Some(image.sql()) {
+            self.checker.remember(project);
+        }
         self.delivered = Some(image.sql().clone());
         millis.deliver = since(delivering);
         millis.total = since(start);

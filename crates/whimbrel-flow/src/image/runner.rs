@@ -4,7 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use whimbrel_image::{Platform, Reference, RunnerLayer, RunnerLayerError, check_program, runner_layer};
+use whimbrel_image::{
+    PROGRAM_HEADERS, Platform, Reference, RunnerLayer, RunnerLayerError, check_program, runner_layer,
+};
 
 /// Where the image's program comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,12 +53,10 @@ pub fn find_runner(own: &Path, serves_itself: bool, platform: Platform) -> Optio
     })
 }
 
-const HEADERS: u64 = 64 * 1024;
-
 fn beginning(path: &Path) -> io::Result<Vec<u8>> {
     use io::Read as _;
     let mut bytes = Vec::new();
-    fs_err::File::open(path)?.take(HEADERS).read_to_end(&mut bytes)?;
+    fs_err::File::open(path)?.take(PROGRAM_HEADERS).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -89,8 +89,8 @@ impl RunnerCache {
         {
             return Ok(layer.clone());
         }
-        let program = fs_err::read(path).map_err(read)?;
-        let layer = runner_layer(&program, platform)
+        let program = fs_err::File::open(path).map_err(read)?;
+        let layer = runner_layer(program, stamp.size, platform)
             .map_err(|source| RunnerError::Unfit { path: path.to_owned(), source })?;
         self.known = Some((stamp, layer.clone()));
         Ok(layer)

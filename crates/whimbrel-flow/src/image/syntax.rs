@@ -7,13 +7,14 @@
 //! A parser can be wrong about a server that is newer than it, or has extensions to the grammar. So a script may
 //! opt out with a comment line, and a project with a setting.
 //!
-//! Parsing is the dear part of a round. So a text that was found right is not parsed again by the same process, and
-//! the others are parsed on all processors.
+//! Parsing is the dear part of a round. So a text that was found right is not parsed again, and the others are
+//! parsed on all processors. What was right is remembered in the project's state, as digests of texts.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -39,12 +40,34 @@ pub(super) struct SqlText<'a> {
 }
 
 /// The texts that were found right in the last round, as they are after replacement.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct KnownTexts {
     right: HashSet<Digest>,
 }
 
+/// The parser of another version may think otherwise.
+const WRITTEN_BY: &str = concat!("whimbrel ", env!("CARGO_PKG_VERSION"));
+
 impl KnownTexts {
+    /// What an earlier process remembered. A file that is not there, or not ours, is no memory and no error.
+    pub(super) fn read(path: &Path) -> Self {
+        let text = fs_err::read_to_string(path).unwrap_or_default();
+        let mut lines = text.lines();
+        let is_ours = lines.next() == Some(WRITTEN_BY);
+        Self { right: lines.filter(|_| is_ours).filter_map(|line| line.parse().ok()).collect() }
+    }
+
+    /// Remembers for later processes. Where that cannot be written they parse once more, and that is all.
+    pub(super) fn write(&self, path: &Path) {
+        let mut digests: Vec<&str> = self.right.iter().map(Digest::as_str).collect();
+        digests.sort_unstable();
+        let text = format!("{WRITTEN_BY}\n{}\n", digests.join("\n"));
+        let written = path.parent().map_or(Ok(()), fs_err::create_dir_all);
+        if let Err(error) = written.and_then(|()| fs_err::write(path, text)) {
+            tracing::debug!(target: "whimbrel", "what was checked is not remembered: {error}");
+        }
+    }
+
     /// What is wrong with the syntax of each of these scripts, in their order.
     pub(super) fn check(&mut self, scripts: &[SqlText<'_>]) -> Vec<Vec<Finding>> {
         let texts: Vec<Option<Prepared<'_>>> = scripts.iter().map(Prepared::new).collect();
@@ -284,6 +307,10 @@ mod tests {
                 HashSet::from(["select 1;", "select 2;"].map(|text| Digest::of(text.as_bytes())))
             );
         }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state/checked");
+        known.write(&path);
+        assert_eq!(KnownTexts::read(&path), known);
         known.check(&scripts[..1]);
         assert_eq!(known.right.len(), 1, "what is gone is forgotten");
     }
