@@ -5,6 +5,7 @@
 
 pub mod canary;
 pub mod cluster;
+pub mod golden;
 pub mod postgres;
 pub mod program;
 pub mod project;

@@ -50,6 +50,8 @@ package "${compile[@]}"
 for part; do
   case $part in
     unit) ;;
+    postgresql) package /usr/lib/postgresql/*/bin/postgres:postgresql setpriv:util-linux ;;
+    mariadb) package mariadbd:mariadb-server mariadb:mariadb-client setpriv:util-linux ;;
     up) package "${databases[@]}" ;;
     chart) go_tool ;;
     database) package "${databases[@]}" "${images[@]}" pgbouncer:pgbouncer; flyway_tools ;;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use whimbrel_migration::finding::{Finding, FlywayCode};
+use whimbrel_migration::name::{ScriptKind, ScriptName};
 use whimbrel_migration::record::{ScriptOutcome, ScriptRecord};
 use whimbrel_migration::repair::RepairAction;
 
@@ -69,6 +70,18 @@ fn file(database: &DatabaseSettings, script: &str) -> String {
     found.map(|path| path.display().to_string()).unwrap_or_default()
 }
 
+/// Category and type of an applied script.
+fn category(database: &DatabaseSettings, script: &ScriptRecord) -> (&'static str, &'static str) {
+    if script.version.is_none() {
+        return ("Repeatable", "SQL");
+    }
+    let name = script.script.rsplit('/').next().unwrap_or_default();
+    match database.naming.parse(name) {
+        Ok(ScriptName { kind: ScriptKind::Baseline, .. }) => ("Baseline", "SQL_BASELINE"),
+        _ => ("Versioned", "SQL"),
+    }
+}
+
 fn migrate(database: &DatabaseSettings, turn: &Turn, failure: Option<&Failure>) -> Value {
     let applied: Vec<&ScriptRecord> =
         turn.record.scripts.iter().filter(|script| script.outcome == ScriptOutcome::Applied).collect();
@@ -76,10 +89,11 @@ fn migrate(database: &DatabaseSettings, turn: &Turn, failure: Option<&Failure>) 
     let migrations: Vec<Value> = applied
         .iter()
         .map(|script| {
+            let (category, row_type) = category(database, script);
             json!({
-                "category": if script.version.is_some() { "Versioned" } else { "Repeatable" },
+                "category": category,
                 "version": script.version.as_deref().unwrap_or_default(), "description": script.description,
-                "type": "SQL", "filepath": file(database, &script.script), "executionTime": script.millis,
+                "type": row_type, "filepath": file(database, &script.script), "executionTime": script.millis,
             })
         })
         .collect();

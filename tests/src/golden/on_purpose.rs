@@ -1,0 +1,256 @@
+//! Where we answer otherwise on purpose, and why. `docs/flyway.md` shows the same slugs.
+//!
+//! A reason is recognised by what a case holds and how it differs, not by its name: cases that nobody here has seen are
+//! judged as well.
+
+use serde_json::Value;
+use whimbrel_migration::settings::IgnorePattern;
+use whimbrel_migration::version::Version;
+
+use super::compare::{Difference, text};
+
+/// Which answers are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Column {
+    /// The program called `flyway`.
+    Flyway,
+    /// Whimbrel's own verbs.
+    Own,
+    /// The library.
+    Vector,
+}
+
+/// What a reason looks at.
+pub(super) struct Situation<'a> {
+    pub(super) case: &'a Value,
+    /// The script or the name of a vector.
+    pub(super) content: &'a str,
+    pub(super) column: Column,
+}
+
+/// A reason to differ.
+pub struct Reason {
+    /// Its name in `docs/flyway.md`.
+    pub slug: &'static str,
+    /// In one sentence.
+    pub why: &'static str,
+    applies: fn(&Situation<'_>, &[Difference]) -> bool,
+}
+
+/// All of them.
+pub static REASONS: &[Reason] = &[
+    Reason {
+        slug: "reserved-version",
+        why: "a version that Flyway takes for a marker of its own (latest, current, next) breaks its table: it is an invalid name",
+        applies: |situation, _| situation.names().any(is_reserved),
+    },
+    Reason {
+        slug: "digits-0-to-9",
+        why: "digits of other scripts are accepted by an accident of Java: it is an invalid name",
+        applies: |situation, _| {
+            situation
+                .names()
+                .any(|name| name.chars().any(|digit| digit.is_numeric() && !digit.is_ascii_digit()))
+        },
+    },
+    Reason {
+        slug: "no-shell-scripts",
+        why: "Flyway runs a file without a suffix, and .sh, .ps1, .bat, .cmd and .py, as a program; no migration is ever run as one",
+        applies: |situation, _| situation.names().any(is_program),
+    },
+    Reason {
+        slug: "too-long-version",
+        why: "a version that the history cannot hold is refused before it runs; Flyway runs it and cannot write its row",
+        applies: |situation, _| situation.names().any(|name| version_of(name).chars().count() > 50),
+    },
+    Reason {
+        slug: "wrong-setting",
+        why: "a pattern or version that is none is refused whatever the verb; Flyway looks at it only where it is used",
+        applies: |situation, _| situation.settings().any(|(name, value)| is_wrong(name, value)),
+    },
+    Reason {
+        slug: "failed-row",
+        why: "a script that failed outside of a transaction leaves a failed row, as Flyway does in its session-lock mode only",
+        applies: |_, differences| {
+            let history = differences.iter().find(|difference| difference.what == "history");
+            history.is_some_and(|history| has_one_failed_row_more(&history.expected, &history.got))
+                && differences
+                    .iter()
+                    .all(|difference| difference.what != "answer" && difference.what != "outcome")
+        },
+    },
+    Reason {
+        slug: "found-before-it-runs",
+        why: "a script that must not run is found before anything runs; Flyway runs the scripts before it first",
+        applies: |situation, differences| {
+            situation.fails_with(differences, "Detected both transactional and non-transactional")
+                && answers_agree(differences)
+        },
+    },
+    Reason {
+        slug: "not-in-a-transaction",
+        why: "statements that cannot run in a transaction and that Flyway does not know as such are run outside of one",
+        applies: |situation, differences| {
+            situation.fails_with(differences, "cannot run inside a transaction block")
+                || situation.fails_with(differences, "cannot be executed from a function")
+                || (situation.column == Column::Vector && is_concurrent(situation.content))
+        },
+    },
+    Reason {
+        slug: "lock-given-away",
+        why: "a script that gives the lock away (DISCARD ALL) is warned about; Flyway applies it and then fails",
+        applies: |situation, differences| {
+            situation.fails_with(differences, "Unable to release PostgreSQL advisory lock")
+        },
+    },
+    Reason {
+        slug: "long-description",
+        why: "repair shortens a long description as migrate does; Flyway's repair fails on it",
+        applies: |situation, differences| {
+            situation.fails_with(differences, "Unable to repair Schema History table")
+        },
+    },
+    Reason {
+        slug: "strings-as-the-server-reads-them",
+        why: "e'…' is an escape string and $1 a parameter for the server: statements are cut as it cuts them, and what never ends is an error",
+        applies: |situation, _| {
+            let content = situation.content;
+            situation.column == Column::Vector
+                && (content.contains(" e'")
+                    || has_parameter(content)
+                    || content.matches('\'').count() % 2 == 1)
+        },
+    },
+    Reason {
+        slug: "own-transactions",
+        why: "own verbs: a script's own BEGIN or COMMIT is refused unless it is declared",
+        applies: |situation, differences| {
+            situation.column == Column::Own
+                && said(differences, "would end the transaction that holds the script")
+        },
+    },
+    Reason {
+        slug: "no-location",
+        why: "own verbs: where no location is there, the path is probably wrong, and nothing is done",
+        applies: |situation, differences| situation.column == Column::Own && said(differences, "location"),
+    },
+];
+
+/// The first reason that applies.
+pub(super) fn reason(situation: &Situation<'_>, differences: &[Difference]) -> Option<&'static Reason> {
+    REASONS.iter().find(|reason| (reason.applies)(situation, differences))
+}
+
+impl Situation<'_> {
+    /// The names of the case's files, or the one that a vector is about.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let steps = self.case["steps"].as_array().into_iter().flatten();
+        let parts = std::iter::once(self.case).chain(steps);
+        let files = parts.filter_map(|part| part["files"].as_object()).flatten();
+        let names = files.map(|(name, _)| name.rsplit('/').next().unwrap_or_default());
+        names.chain((self.column == Column::Vector).then_some(self.content))
+    }
+}
+
+impl Situation<'_> {
+    /// All settings of the case and its steps.
+    fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
+        let steps = self.case["steps"].as_array().into_iter().flatten();
+        let parts = std::iter::once(self.case).chain(steps);
+        let settings = parts.filter_map(|part| part["settings"].as_object()).flatten();
+        settings.map(|(name, value)| (name.as_str(), text(value)))
+    }
+
+    /// Whether Flyway failed with these words, in the step where the first difference is.
+    fn fails_with(&self, differences: &[Difference], words: &str) -> bool {
+        let expected = match differences.first().and_then(|difference| difference.step) {
+            Some(step) => &self.case["expect"]["steps"][step - 1],
+            None => &self.case["expect"],
+        };
+        expected["error"].to_string().contains(words)
+    }
+}
+
+fn answers_agree(differences: &[Difference]) -> bool {
+    differences.iter().all(|difference| difference.what != "answer" && difference.what != "outcome")
+}
+
+fn said(differences: &[Difference], words: &str) -> bool {
+    differences.iter().any(|difference| difference.what == "outcome" && text(&difference.got).contains(words))
+}
+
+fn is_wrong(name: &str, value: &str) -> bool {
+    match name {
+        "ignoreMigrationPatterns" => {
+            !value.is_empty()
+                && value.split(',').any(|pattern| pattern.trim().parse::<IgnorePattern>().is_err())
+        }
+        "baselineVersion" => Version::parse(value).is_err(),
+        _ => false,
+    }
+}
+
+fn has_one_failed_row_more(expected: &Value, got: &Value) -> bool {
+    let (Some(expected), Some(got)) = (expected.as_array(), got.as_array()) else { return false };
+    got.len() == expected.len() + 1
+        && got.starts_with(expected)
+        && got.last().is_some_and(|row| row["success"] == Value::Bool(false))
+}
+
+fn is_concurrent(script: &str) -> bool {
+    let script = script.to_uppercase();
+    ["REINDEX", "DETACH PARTITION"].iter().any(|word| script.contains(word))
+        && script.contains("CONCURRENTLY")
+        || script.contains("CLUSTER")
+}
+
+fn has_parameter(script: &str) -> bool {
+    script.as_bytes().windows(2).any(|pair| pair[0] == b'$' && pair[1].is_ascii_digit())
+}
+
+fn version_of(name: &str) -> &str {
+    let Some(rest) = name.strip_prefix(['V', 'B']) else { return "" };
+    let end = rest.find("__").or_else(|| rest.rfind('.')).unwrap_or(rest.len());
+    &rest[..end]
+}
+
+fn is_reserved(name: &str) -> bool {
+    let version = version_of(name);
+    version == "9223372036854775807"
+        || ["latest", "current", "next"].iter().any(|word| version.eq_ignore_ascii_case(word))
+}
+
+fn is_program(name: &str) -> bool {
+    let Some((_, suffix)) = name.rsplit_once('.') else { return name.starts_with(['V', 'R', 'B']) };
+    ["sh", "bash", "ps1", "bat", "cmd", "py"].contains(&suffix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_stands_in_the_documentation() {
+        let page = fs_err::read_to_string(crate::testbed::repository().join("docs/flyway.md"))
+            .expect("the page is there");
+        for reason in REASONS {
+            assert!(
+                page.contains(&format!("`{}`", reason.slug)),
+                "docs/flyway.md does not name {}",
+                reason.slug
+            );
+        }
+    }
+
+    #[test]
+    fn names_that_are_no_scripts_are_told() {
+        assert!(is_reserved("Vlatest__a.sql") && is_reserved("VNEXT.sql") && !is_reserved("V1__latest.sql"));
+        assert!(
+            is_program("V1__a")
+                && is_program("V1__a.sh")
+                && !is_program("V1__a.sql")
+                && !is_program("readme")
+        );
+        assert_eq!(text(&Value::from("x")), "x");
+    }
+}

@@ -1,0 +1,94 @@
+//! Many cases at once, each worker with databases of its own.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::Value;
+
+use super::compare::{Difference, text};
+use super::kinds::{Kind, recognise};
+use super::on_purpose::{self, Column, Situation};
+use super::play::{Face, Played, play};
+use super::report::{Report, Verdict};
+use super::server::{Engine, Server};
+use super::vectors::{self, Compared};
+
+/// More than processors: a worker waits for its server half of the time.
+const WORKERS: usize = 4;
+
+/// Plays all files, those cases and vectors whose name is wanted.
+///
+/// # Errors
+/// When a file is of no known kind.
+pub fn play_all(files: &[PathBuf], wanted: &dyn Fn(&str) -> bool, with_own: bool) -> Result<Report, String> {
+    let mut cases = Vec::new();
+    let mut report = Report::default();
+    for file in files {
+        let compared = match recognise(file)? {
+            Kind::Cases(more) => {
+                cases.extend(more);
+                continue;
+            }
+            Kind::Split(folder, recorded) => vectors::split(&folder, &recorded),
+            Kind::Checksums(recorded) => vectors::checksums(&recorded),
+            Kind::Names(recorded) => vectors::names(&recorded),
+            Kind::Versions(recorded) => vectors::versions(&recorded),
+            Kind::Calls(_) => {
+                return Err(format!(
+                    "{}: calls of the command line are replayed by tests/tests/flyway_calls.rs",
+                    file.display()
+                ));
+            }
+        };
+        for Compared { id, content, differences } in compared.into_iter().filter(|vector| wanted(&vector.id))
+        {
+            let situation = Situation { case: &Value::Null, content: &content, column: Column::Vector };
+            report.add(&id, &verdict(&situation, differences), None);
+        }
+    }
+    cases.retain(|case| wanted(text(&case["id"])));
+    for (case, flyway, own) in in_parallel(&cases, with_own) {
+        report.add(text(&cases[case]["id"]), &flyway, own.as_ref());
+    }
+    Ok(report)
+}
+
+fn in_parallel(cases: &[Value], with_own: bool) -> Vec<(usize, Verdict, Option<Verdict>)> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let mut servers: BTreeMap<Engine, Server> = BTreeMap::new();
+        let mut done = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(case) = cases.get(index) else { return done };
+            let engine = Engine::of(case);
+            let server = servers.entry(engine).or_insert_with(|| Server::new(engine));
+            let ask = |face, column| match play(server, case, face, &runtime) {
+                Played::NotAsked(setting) => Verdict::NotAsked(setting),
+                Played::Compared(differences) => {
+                    verdict(&Situation { case, content: "", column }, differences)
+                }
+            };
+            let flyway = ask(Face::Flyway, Column::Flyway);
+            done.push((index, flyway, with_own.then(|| ask(Face::Own, Column::Own))));
+        }
+    };
+    let mut done: Vec<_> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..WORKERS.min(cases.len())).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("no case panics")).collect()
+    });
+    done.sort_by_key(|(index, ..)| *index);
+    done
+}
+
+fn verdict(situation: &Situation<'_>, differences: Vec<Difference>) -> Verdict {
+    if differences.is_empty() {
+        return Verdict::Agreed;
+    }
+    match on_purpose::reason(situation, &differences) {
+        Some(reason) => Verdict::OnPurpose(reason),
+        None => Verdict::Differs(differences),
+    }
+}
