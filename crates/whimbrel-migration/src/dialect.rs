@@ -35,4 +35,9 @@ impl Dialect {
             Self::MySql | Self::MariaDb => false,
         }
     }
+
+    /// MySQL or MariaDB: what is true of both.
+    pub fn is_mysql_like(self) -> bool {
+        matches!(self, Self::MySql | Self::MariaDb)
+    }
 }

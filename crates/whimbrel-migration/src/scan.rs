@@ -3,14 +3,15 @@
 //! [`Scanner::feed`] takes pieces cut anywhere; [`Scanner::next_piece`] gives statements, and the data of
 //! `COPY … FROM STDIN`, as soon as they are complete. Only the statement under way is held in memory. The
 //! scanner follows the server's lexical rules and not Flyway's where they differ: `e'it\'s'` is one string,
-//! `$1` is a parameter and no dollar quote, a blank before `\.` makes it data.
+//! `$1` is a parameter and no dollar quote, a blank before `\.` makes it data; for MySQL comments do not nest
+//! and `1--1` is arithmetic; for SQLite `[a;b]` is a name.
 //!
 //! What no server can run is an error with its place: an unterminated quote or comment, an open parenthesis
-//! or BEGIN ATOMIC body at the end, a NUL, text that is not UTF-8, a psql command.
+//! or body at the end, a NUL, text that is not UTF-8, a psql command, a DELIMITER inside of a statement.
 
 mod classify;
 mod facts;
-mod postgres;
+mod lexer;
 
 pub use facts::{KindChange, ScanFacts, Seen, facts};
 
@@ -85,8 +86,8 @@ pub enum ScanErrorKind {
     /// A `(` without its `)`.
     #[error("a parenthesis is never closed")]
     OpenParenthesis,
-    /// BEGIN ATOMIC without its END.
-    #[error("a BEGIN ATOMIC body is never ended")]
+    /// The body of a routine, trigger or event without its END.
+    #[error("a body is never ended: its END is missing")]
     OpenBlock,
     /// A NUL byte.
     #[error("a NUL byte, which no statement can hold")]
@@ -100,6 +101,12 @@ pub enum ScanErrorKind {
         /// Its name.
         command: String,
     },
+    /// DELIMITER without a delimiter.
+    #[error("DELIMITER without a delimiter")]
+    DelimiterMissing,
+    /// DELIMITER where a statement is not yet ended.
+    #[error("DELIMITER inside of a statement")]
+    DelimiterInStatement,
     /// Something after `COPY … FROM STDIN;` on the same line.
     #[error("text after COPY … FROM STDIN; on the same line")]
     TextAfterCopy,
@@ -118,6 +125,8 @@ impl ScanErrorKind {
             Self::Nul => "nul-byte",
             Self::Encoding => "not-utf8",
             Self::PsqlCommand { .. } => "psql-command",
+            Self::DelimiterMissing => "delimiter-missing",
+            Self::DelimiterInStatement => "delimiter-in-statement",
             Self::TextAfterCopy => "text-after-copy",
             Self::CopyWithoutEnd => "copy-without-end",
         }
@@ -133,6 +142,8 @@ impl ScanErrorKind {
             Self::PsqlCommand { .. } => {
                 "write it in SQL; of psql's commands only \\restrict and \\unrestrict are passed over"
             }
+            Self::DelimiterMissing => "write the delimiter behind it, for example DELIMITER $$",
+            Self::DelimiterInStatement => "end the statement before it with the delimiter that holds there",
             Self::TextAfterCopy => "begin the data on the next line",
             Self::CopyWithoutEnd => "end the data with a line that holds only \\.",
         }
@@ -179,23 +190,25 @@ impl ScanError {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Scanner {
-    lexer: postgres::Lexer,
+    lexer: lexer::Lexer,
 }
 
 impl Scanner {
     /// A scanner for scripts of a dialect.
     pub fn new(dialect: Dialect) -> Self {
-        match dialect {
-            Dialect::PostgreSql | Dialect::MySql | Dialect::MariaDb | Dialect::Sqlite => {
-                Self { lexer: postgres::Lexer::new() }
-            }
-        }
+        Self { lexer: lexer::Lexer::new(dialect) }
     }
 
     /// Says that the session has `standard_conforming_strings` off (or on again); a SET in the script does
     /// the same from there on.
     pub fn set_standard_conforming_strings(&mut self, on: bool) {
         self.lexer.set_standard_conforming_strings(on);
+    }
+
+    /// Says what the session's `sql_mode` is (MySQL, MariaDB); a SET in the script does the same from there
+    /// on.
+    pub fn set_sql_mode(&mut self, mode: &str) {
+        self.lexer.set_sql_mode(mode);
     }
 
     /// Takes the next bytes of the script.

@@ -18,8 +18,8 @@ struct Scanned {
     error: Option<String>,
 }
 
-fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Scanned {
-    let mut scanner = Scanner::new(Dialect::PostgreSql);
+fn scan<'a>(dialect: Dialect, pieces: impl IntoIterator<Item = &'a [u8]>) -> Scanned {
+    let mut scanner = Scanner::new(dialect);
     let mut scanned = Scanned::default();
     for piece in pieces {
         scanner.feed(piece);
@@ -56,7 +56,16 @@ fn drain(scanner: &mut Scanner, scanned: &mut Scanned) -> bool {
     }
 }
 
-/// Scripts made of the parts that matter.
+fn dialect() -> impl Strategy<Value = Dialect> {
+    prop_oneof![
+        Just(Dialect::PostgreSql),
+        Just(Dialect::MySql),
+        Just(Dialect::MariaDb),
+        Just(Dialect::Sqlite)
+    ]
+}
+
+/// Scripts made of the parts that matter, for any engine.
 fn script() -> impl Strategy<Value = Vec<u8>> {
     let part = prop_oneof![
         Just("SELECT 1"),
@@ -94,7 +103,41 @@ fn script() -> impl Strategy<Value = Vec<u8>> {
         Just("'"),
         Just("\0"),
     ];
+    let part = prop_oneof![2 => part, 1 => mysql_part()];
     prop::collection::vec(part, 0..24).prop_map(|parts| parts.concat().into_bytes())
+}
+
+fn mysql_part() -> impl Strategy<Value = &'static str> {
+    prop_oneof![
+        Just("DELIMITER $$\n"),
+        Just("DELIMITER //\r\n"),
+        Just("delimiter go\n"),
+        Just("DELIMITER ;\n"),
+        Just("DELIMITER"),
+        Just("$$"),
+        Just("//"),
+        Just(" go "),
+        Just("/*!50003 CREATE */"),
+        Just("/*M!100100 SET a = ';' */"),
+        Just("/*!"),
+        Just("*/"),
+        Just("# c;\n"),
+        Just("--x"),
+        Just("--\t;\n"),
+        Just("'it\\';'"),
+        Just("\"d\\\";\""),
+        Just("`a;``b`"),
+        Just("[a;b]"),
+        Just("CREATE DEFINER=`a`@`b` PROCEDURE p() BEGIN "),
+        Just("CREATE TRIGGER t AFTER INSERT ON u FOR EACH ROW BEGIN SELECT 1; END"),
+        Just("IF a THEN b; END IF"),
+        Just("CASE a WHEN b THEN c; END CASE"),
+        Just("LOOP a; END LOOP"),
+        Just("SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES';"),
+        Just("(a, 'b;', \"c\", 4e5, e'f\\'', 1.e'g')"),
+        Just("(a, b, c, d"),
+        Just("a b c d e f g h i j k l m n o p q r s t u v w x y z "),
+    ]
 }
 
 fn cut<'a>(bytes: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
@@ -110,37 +153,56 @@ fn cut<'a>(bytes: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
     pieces
 }
 
-/// Whether a script is only blanks, comments, delimiters and passed-over commands.
-fn is_only_filling(bytes: &[u8]) -> bool {
-    let scanned = scan([bytes]);
+/// Whether a piece of a script is only blanks, comments, delimiters and passed-over commands. `delimiter` is
+/// the one that holds at its beginning, and afterwards the one that holds at its end.
+fn is_only_filling(dialect: Dialect, delimiter: &mut Vec<u8>, bytes: &[u8]) -> bool {
+    let mut script = Vec::new();
+    // A byte order mark is one only at the very beginning.
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    if matches!(dialect, Dialect::MySql | Dialect::MariaDb) {
+        script.extend_from_slice(b"DELIMITER ");
+        script.extend_from_slice(delimiter);
+        script.push(b'\n');
+    }
+    script.extend_from_slice(bytes);
+    let lower = script.to_ascii_lowercase();
+    if let Some(command) = memchr::memmem::rfind(&lower, b"delimiter ") {
+        let rest = script[command + 10..].trim_ascii_start();
+        *delimiter = rest.split(u8::is_ascii_whitespace).next().unwrap_or_default().to_vec();
+    }
+    let scanned = scan(dialect, [script.as_slice()]);
     scanned.statements.is_empty() && scanned.error.is_none()
 }
 
+const CASES: u32 = 512;
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn pieces_cut_anywhere_give_the_same_statements(
+        dialect in dialect(),
         script in script(),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
     ) {
-        prop_assert_eq!(scan(cut(&script, &cuts)), scan([script.as_slice()]));
+        prop_assert_eq!(scan(dialect, cut(&script, &cuts)), scan(dialect, [script.as_slice()]), "{:?}", String::from_utf8_lossy(&script));
     }
 
     #[test]
-    fn every_byte_alone_gives_the_same_statements(script in script()) {
-        prop_assert_eq!(scan(script.chunks(1)), scan([script.as_slice()]));
+    fn every_byte_alone_gives_the_same_statements(dialect in dialect(), script in script()) {
+        prop_assert_eq!(scan(dialect, script.chunks(1)), scan(dialect, [script.as_slice()]), "{:?}", String::from_utf8_lossy(&script));
     }
 
     #[test]
-    fn no_byte_is_lost(script in script()) {
-        let scanned = scan([script.as_slice()]);
+    fn no_byte_is_lost(dialect in dialect(), script in script()) {
+        let scanned = scan(dialect, [script.as_slice()]);
         let mut from = 0;
+        let mut delimiter = b";".to_vec();
         for ((text, start, end, ..), data) in scanned.statements.iter().zip(&scanned.data) {
             let (start, end) = (usize::try_from(*start).expect("small"), usize::try_from(*end).expect("small"));
             prop_assert!(from <= start && start < end, "statements follow each other");
             prop_assert_eq!(text.as_bytes(), &script[start..end]);
-            prop_assert!(is_only_filling(&script[from..start]), "{:?}", String::from_utf8_lossy(&script[from..start]));
+            prop_assert!(is_only_filling(dialect, &mut delimiter, &script[from..start]), "{:?}", String::from_utf8_lossy(&script[from..start]));
             from = end;
             if !data.is_empty() {
                 let line_end = memchr::memchr(b'\n', &script[from..]).expect("the data begins on a line of its own");
@@ -150,21 +212,22 @@ proptest! {
                 let marker = &script[begin + data.len()..];
                 let marker_end = memchr::memchr(b'\n', marker).map_or(marker.len(), |end| end + 1);
                 from = begin + data.len() + marker_end;
-            } else if script[from..].starts_with(b";\n\\.\n") {
+            } else if dialect == Dialect::PostgreSql && script[from..].starts_with(b";\n\\.\n") {
                 from += 5;
             }
         }
         if scanned.error.is_none() && from <= script.len() {
-            prop_assert!(is_only_filling(&script[from..]), "{:?}", String::from_utf8_lossy(&script[from..]));
+            prop_assert!(is_only_filling(dialect, &mut delimiter, &script[from..]), "{:?}", String::from_utf8_lossy(&script[from..]));
         }
     }
 
     #[test]
     fn arbitrary_bytes_never_panic(
+        dialect in dialect(),
         bytes in prop::collection::vec(any::<u8>(), 0..200),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
     ) {
-        prop_assert_eq!(scan(cut(&bytes, &cuts)), scan([bytes.as_slice()]));
+        prop_assert_eq!(scan(dialect, cut(&bytes, &cuts)), scan(dialect, [bytes.as_slice()]));
     }
 
     #[test]

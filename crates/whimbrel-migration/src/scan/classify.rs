@@ -1,6 +1,10 @@
 //! What a statement is, from its first tokens.
 
+mod mysql;
+mod sqlite;
+
 use super::Effect;
+use crate::dialect::Dialect;
 
 macro_rules! keywords {
     ($($variant:ident = $word:literal,)*) => {
@@ -16,49 +20,99 @@ macro_rules! keywords {
 
 keywords! {
     Abort = b"abort",
+    Aggregate = b"aggregate",
     All = b"all",
     Alter = b"alter",
+    Analyze = b"analyze",
+    As = b"as",
     Atomic = b"atomic",
+    Autocommit = b"autocommit",
     Begin = b"begin",
+    Cache = b"cache",
     Case = b"case",
+    Change = b"change",
+    Check = b"check",
     Cluster = b"cluster",
     Commit = b"commit",
     Concurrently = b"concurrently",
     Copy = b"copy",
     Create = b"create",
+    Data = b"data",
     Database = b"database",
+    Definer = b"definer",
     Detach = b"detach",
+    Deterministic = b"deterministic",
     Discard = b"discard",
+    Do = b"do",
     Drop = b"drop",
+    Else = b"else",
     End = b"end",
+    Event = b"event",
+    Flush = b"flush",
+    For = b"for",
+    ForeignKeys = b"foreign_keys",
     From = b"from",
     Function = b"function",
+    Global = b"global",
+    Grant = b"grant",
+    If = b"if",
     Index = b"index",
+    Install = b"install",
+    Invoker = b"invoker",
+    Is = b"is",
+    Load = b"load",
+    Lock = b"lock",
+    Loop = b"loop",
+    Not = b"not",
+    Optimize = b"optimize",
     Or = b"or",
+    Package = b"package",
     Partition = b"partition",
+    Password = b"password",
+    Pragma = b"pragma",
     Prepare = b"prepare",
     Prepared = b"prepared",
     Procedure = b"procedure",
     Publication = b"publication",
     Refresh = b"refresh",
     Reindex = b"reindex",
+    Rename = b"rename",
+    Repair = b"repair",
+    Repeat = b"repeat",
     Replace = b"replace",
+    Reset = b"reset",
+    Revoke = b"revoke",
     Rollback = b"rollback",
+    Row = b"row",
     Schema = b"schema",
     Set = b"set",
+    Sql = b"sql",
     StandardConformingStrings = b"standard_conforming_strings",
     Start = b"start",
     Stdin = b"stdin",
+    Stop = b"stop",
     Subscription = b"subscription",
+    Synchronous = b"synchronous",
     System = b"system",
     Table = b"table",
     Tablespace = b"tablespace",
+    Temp = b"temp",
+    Temporary = b"temporary",
+    Then = b"then",
     To = b"to",
     Transaction = b"transaction",
+    Trigger = b"trigger",
+    Truncate = b"truncate",
+    Uninstall = b"uninstall",
     Unique = b"unique",
+    Unlock = b"unlock",
     Vacuum = b"vacuum",
     Verbose = b"verbose",
+    View = b"view",
+    WalCheckpoint = b"wal_checkpoint",
+    While = b"while",
     Work = b"work",
+    Xa = b"xa",
 }
 
 /// Longest keyword above.
@@ -104,6 +158,10 @@ impl Head {
 
     pub(super) fn clear(&mut self) {
         self.length = 0;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.length == 0
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -161,8 +219,21 @@ impl Head {
             && (1..3).any(|index| self.word(index) == Some(Keyword::StandardConformingStrings))
     }
 
-    pub(super) fn effect(&self) -> Effect {
+    /// SET: it may change how strings are read.
+    pub(super) fn is_set(&self) -> bool {
+        self.word(0) == Some(Keyword::Set)
+    }
+
+    pub(super) fn effect(&self, dialect: Dialect) -> Effect {
         let Some(first) = self.word(0) else { return Effect::Transactional };
+        match dialect {
+            Dialect::PostgreSql => self.postgres_effect(first),
+            Dialect::MySql | Dialect::MariaDb => self.mysql_effect(first),
+            Dialect::Sqlite => self.sqlite_effect(first),
+        }
+    }
+
+    fn postgres_effect(&self, first: Keyword) -> Effect {
         if let Some(what) = self.transaction_control(first) {
             return Effect::TransactionControl(what);
         }
@@ -185,15 +256,19 @@ impl Head {
             Keyword::Prepare if second == Some(Keyword::Transaction) => Some("PREPARE TRANSACTION"),
             Keyword::Commit if second != Some(Keyword::Prepared) => Some("COMMIT"),
             Keyword::Rollback if second != Some(Keyword::Prepared) => {
-                let after_noise = match second {
-                    Some(Keyword::Work | Keyword::Transaction) => self.word(2),
-                    other => other,
-                };
-                // Back to a savepoint stays inside the transaction.
-                (after_noise != Some(Keyword::To)).then_some("ROLLBACK")
+                (!self.is_rollback_to_savepoint()).then_some("ROLLBACK")
             }
             _ => None,
         }
+    }
+
+    /// Back to a savepoint stays inside the transaction.
+    fn is_rollback_to_savepoint(&self) -> bool {
+        let after_noise = match self.word(1) {
+            Some(Keyword::Work | Keyword::Transaction) => self.word(2),
+            other => other,
+        };
+        after_noise == Some(Keyword::To)
     }
 
     fn non_transactional(&self, first: Keyword) -> Option<&'static str> {

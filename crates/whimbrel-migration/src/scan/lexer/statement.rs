@@ -3,8 +3,12 @@
 use super::{
     Lexer, Mode, Ready,
     bytes::{Class, class},
+    sqlite::Trigger,
 };
-use crate::scan::{Effect, Place, classify::Token};
+use crate::{
+    dialect::Dialect,
+    scan::{Effect, Place, classify::Token},
+};
 
 impl Lexer {
     /// The first token of a statement fixes its place.
@@ -28,8 +32,16 @@ impl Lexer {
     }
 
     pub(super) fn record(&mut self, token: Token) {
-        if self.depth == 0 {
-            self.head.push(token);
+        if self.depth > 0 {
+            return;
+        }
+        self.head.push(token);
+        if self.routine {
+            match self.dialect {
+                Dialect::PostgreSql => {}
+                Dialect::MySql | Dialect::MariaDb => self.mysql.blocks.other(),
+                Dialect::Sqlite => self.trigger.token(token),
+            }
         }
     }
 
@@ -37,15 +49,21 @@ impl Lexer {
     pub(super) fn end_statement(&mut self, end: usize) -> Option<Ready> {
         let place = self.first_token.take();
         let start = self.text_start.take();
-        let effect = self.head.effect();
-        let sets_strings = self.head.sets_conforming_strings();
+        let effect = self.head.effect(self.dialect);
+        let is_set = self.head.is_set();
+        let sets_strings = is_set && self.head.sets_conforming_strings();
         self.head.clear();
         self.routine = false;
         self.after_begin = false;
+        self.trigger = Trigger::None;
+        self.mysql.blocks.clear();
         let (place, start) = (place?, start?);
         let end = start + trimmed_length(&self.buffer[start..end]);
         if sets_strings {
             self.conforming_strings = !ends_with_off(&self.buffer[start..end]);
+        }
+        if is_set && self.dialect.is_mysql_like() {
+            self.mysql.read_set(&self.buffer[start..end]);
         }
         if effect == Effect::CopyFromStdin {
             self.copy_place = place;

@@ -3,10 +3,10 @@
 use memchr::{memchr, memchr2};
 
 use super::{
-    Lexer, Mode, Step,
+    Lexer, Mode, Quote, Step,
     bytes::{Class, class},
 };
-use crate::scan::classify::Token;
+use crate::{dialect::Dialect, scan::classify::Token};
 
 impl Lexer {
     pub(super) fn begin_comment(&mut self, mode: Mode) {
@@ -16,17 +16,23 @@ impl Lexer {
         self.at += 2;
     }
 
-    pub(super) fn open(&mut self, mode: Mode) {
+    /// Goes into the quote that begins here.
+    pub(super) fn open(&mut self, close: u8, escapes: bool, what: &'static str) {
         self.begin_token();
         self.record(Token::Other);
         self.opened = self.at;
-        self.mode = mode;
+        self.mode = Mode::Quoted(Quote { close, escapes, what });
         self.at += 1;
     }
 
     pub(super) fn pass_line(&mut self) -> Step {
-        // A lone CR ends a comment for the server too.
-        match memchr2(b'\n', b'\r', &self.buffer[self.at..]) {
+        // A lone CR ends a comment for PostgreSQL, for the others it does not.
+        let rest = &self.buffer[self.at..];
+        let end = match self.dialect {
+            Dialect::PostgreSql => memchr2(b'\n', b'\r', rest),
+            _ => memchr(b'\n', rest),
+        };
+        match end {
             Some(length) => {
                 self.at += length;
                 if self.mode == Mode::PassedCommand {
@@ -54,7 +60,7 @@ impl Lexer {
             };
             let depth_now = match (self.buffer[index], next) {
                 (b'*', b'/') => depth - 1,
-                (b'/', b'*') => depth + 1,
+                (b'/', b'*') if self.dialect == Dialect::PostgreSql => depth + 1,
                 _ => {
                     self.at = index + 1;
                     continue;
@@ -68,7 +74,8 @@ impl Lexer {
         Step::Need
     }
 
-    pub(super) fn quoted(&mut self, quote: u8, escapes: bool) -> Step {
+    pub(super) fn quoted(&mut self, quote: Quote) -> Step {
+        let Quote { close: quote, escapes, .. } = quote;
         loop {
             let rest = &self.buffer[self.at..];
             let found = if escapes { memchr2(quote, b'\\', rest) } else { memchr(quote, rest) };
@@ -78,7 +85,7 @@ impl Lexer {
             };
             let index = self.at + found;
             let next = self.buffer.get(index + 1);
-            let is_pair = self.buffer[index] == b'\\' || next == Some(&quote);
+            let is_pair = self.buffer[index] == b'\\' || (next == Some(&quote) && quote != b']');
             match next {
                 // The end of the buffer: is it half of a pair?
                 None if self.more_may_come() || self.buffer[index] == b'\\' => {

@@ -1,18 +1,24 @@
-//! The lexical rules of PostgreSQL, as far as they decide where a statement ends.
+//! The lexical rules, as far as they decide where a statement ends.
 //!
-//! Tokens that may be long (quotes, comments, words, COPY data) are states that go on with the next piece,
+//! What the engines have in common (blanks, words, quotes, comments, parentheses) is here; what a symbol or
+//! a word means for one of them is in the module of its name. Tokens that may be long (quotes, comments, words, COPY data) are states that go on with the next piece,
 //! so that every byte is looked at once, wherever the pieces are cut.
 
 mod bytes;
 mod copy;
+mod mysql;
+mod plain;
+mod postgres;
 mod quote;
+mod sqlite;
 mod statement;
 mod token;
 
 use memchr::memchr;
 
-use self::bytes::Counted;
+use self::{bytes::Counted, mysql::MySql, sqlite::Trigger};
 use super::{Effect, Piece, Place, ScanError, ScanErrorKind, Statement, classify::Head};
+use crate::dialect::Dialect;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -31,15 +37,14 @@ enum Mode {
     LineComment,
     /// A comment and how deep it is nested.
     BlockComment(u32),
-    /// A string; whether a backslash escapes.
-    String {
-        escapes: bool,
-    },
-    QuotedIdentifier,
+    /// A string or quoted identifier.
+    Quoted(Quote),
     /// A dollar quote; the lexer holds its delimiter.
     DollarQuote,
     /// A psql command that is passed over.
     PassedCommand,
+    /// The command DELIMITER: its line is awaited.
+    DelimiterLine,
     /// Between `COPY … FROM STDIN;` and the end of its line; whether a comment began.
     CopyLine {
         comment: bool,
@@ -48,6 +53,17 @@ enum Mode {
     CopyData {
         line_begins: bool,
     },
+}
+
+/// What ends a quote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Quote {
+    /// The closing character; doubled, it stands for itself (but for `]`).
+    close: u8,
+    /// Whether a backslash takes the meaning of the next character away.
+    escapes: bool,
+    /// What people call it.
+    what: &'static str,
 }
 
 /// A complete piece, as indices into the buffer.
@@ -68,6 +84,7 @@ enum Step {
 
 #[derive(Debug, Clone)]
 pub(super) struct Lexer {
+    dialect: Dialect,
     buffer: Vec<u8>,
     /// Bytes of the script before the buffer.
     base: u64,
@@ -96,11 +113,14 @@ pub(super) struct Lexer {
     block: u32,
     block_start: usize,
     copy_place: Place,
+    mysql: MySql,
+    trigger: Trigger,
 }
 
 impl Lexer {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(dialect: Dialect) -> Self {
         Self {
+            dialect,
             buffer: Vec::new(),
             base: 0,
             at: 0,
@@ -123,11 +143,17 @@ impl Lexer {
             block: 0,
             block_start: 0,
             copy_place: BEGINNING,
+            mysql: MySql::new(),
+            trigger: Trigger::None,
         }
     }
 
     pub(super) fn set_standard_conforming_strings(&mut self, on: bool) {
         self.conforming_strings = on;
+    }
+
+    pub(super) fn set_sql_mode(&mut self, mode: &str) {
+        self.mysql.set_session_mode(mode);
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8]) {
@@ -209,7 +235,8 @@ impl Lexer {
         self.at -= keep;
         self.counted.index -= keep;
         // Places in the text under way; those of earlier statements do not matter any more.
-        for index in [&mut self.opened, &mut self.parenthesis, &mut self.block_start] {
+        let version_comment = &mut self.mysql.version_comment_start;
+        for index in [&mut self.opened, &mut self.parenthesis, &mut self.block_start, version_comment] {
             *index = index.saturating_sub(keep);
         }
         if let Some(start) = &mut self.text_start {
@@ -242,10 +269,10 @@ impl Lexer {
         }
         let unterminated = |what| Err(self.error(ScanErrorKind::Unterminated { what }, self.opened));
         match self.mode {
-            Mode::String { .. } => return unterminated("string"),
-            Mode::QuotedIdentifier => return unterminated("quoted identifier"),
+            Mode::Quoted(quote) => return unterminated(quote.what),
             Mode::DollarQuote => return unterminated("dollar quote"),
-            Mode::BlockComment(_) => return unterminated("comment"),
+            // For SQLite the end of the script ends a comment too.
+            Mode::BlockComment(_) if self.dialect != Dialect::Sqlite => return unterminated("comment"),
             Mode::CopyLine { .. } | Mode::CopyData { .. } => {
                 return Err(ScanError { kind: ScanErrorKind::CopyWithoutEnd, place: self.copy_place });
             }
@@ -254,31 +281,49 @@ impl Lexer {
             | Mode::Word(_)
             | Mode::Number
             | Mode::LineComment
-            | Mode::PassedCommand => {}
+            | Mode::BlockComment(_)
+            | Mode::PassedCommand
+            | Mode::DelimiterLine => {}
         }
-        if self.depth > 0 {
-            return Err(self.error(ScanErrorKind::OpenParenthesis, self.parenthesis));
-        }
-        if self.block > 0 {
-            return Err(self.error(ScanErrorKind::OpenBlock, self.block_start));
-        }
-        let ready = self.end_statement(self.at);
+        self.check_open()?;
+        let ready = self.end_statement(self.buffer.len());
         if matches!(self.mode, Mode::CopyLine { .. }) && ready.is_none() {
             return Err(ScanError { kind: ScanErrorKind::CopyWithoutEnd, place: self.copy_place });
         }
         Ok(ready)
     }
 
+    /// At the end nothing may be open.
+    fn check_open(&mut self) -> Result<(), ScanError> {
+        self.mysql.blocks.finish();
+        let open_comment = self.mysql.version_comment.then_some(self.mysql.version_comment_start);
+        if let Some(start) = open_comment {
+            return Err(self.error(ScanErrorKind::Unterminated { what: "comment" }, start));
+        }
+        if self.depth > 0 {
+            return Err(self.error(ScanErrorKind::OpenParenthesis, self.parenthesis));
+        }
+        let open_block = match self.dialect {
+            Dialect::PostgreSql => self.block > 0,
+            Dialect::MySql | Dialect::MariaDb => self.mysql.is_body_open(),
+            Dialect::Sqlite => self.trigger.is_open(),
+        };
+        if open_block {
+            return Err(self.error(ScanErrorKind::OpenBlock, self.block_start));
+        }
+        Ok(())
+    }
+
     fn step(&mut self) -> Result<Step, ScanError> {
         match self.mode {
             Mode::Beginning => Ok(self.skip_byte_order_mark()),
             Mode::Between => self.token(),
-            Mode::Word(start) => Ok(self.word(start)),
+            Mode::Word(start) => self.word(start),
             Mode::Number => Ok(self.number()),
             Mode::LineComment | Mode::PassedCommand => Ok(self.pass_line()),
             Mode::BlockComment(depth) => Ok(self.block_comment(depth)),
-            Mode::String { escapes } => Ok(self.quoted(b'\'', escapes)),
-            Mode::QuotedIdentifier => Ok(self.quoted(b'"', false)),
+            Mode::Quoted(quote) => Ok(self.quoted(quote)),
+            Mode::DelimiterLine => self.delimiter_line(),
             Mode::DollarQuote => Ok(self.dollar_quote()),
             Mode::CopyLine { comment } => self.copy_line(comment),
             Mode::CopyData { line_begins } => Ok(self.copy_data(line_begins)),
