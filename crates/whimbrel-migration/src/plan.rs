@@ -121,7 +121,7 @@ pub fn plan_migrate<E>(
         let facts = facts(script)?;
         let out_of_order = script.version().is_some_and(|version| Some(version) < current);
         let refusal = match decide_run(&facts, &script.conf, settings) {
-            _ if version_is_too_long(script) => Some(version_too_long(script)),
+            _ if version_is_too_long(script, settings.dialect) => Some(version_too_long(script)),
             Ok(run) => {
                 plan.steps.push(Step {
                     id,
@@ -151,8 +151,10 @@ pub fn plan_migrate<E>(
     Ok(plan)
 }
 
-fn version_is_too_long(script: &ResolvedScript) -> bool {
-    script.version().is_some_and(|version| version.as_str().chars().count() > MAX_VERSION_CHARS)
+/// SQLite does not mind how long a text is.
+fn version_is_too_long(script: &ResolvedScript, dialect: Dialect) -> bool {
+    dialect != Dialect::Sqlite
+        && script.version().is_some_and(|version| version.as_str().chars().count() > MAX_VERSION_CHARS)
 }
 
 pub(crate) fn version_too_long(script: &ResolvedScript) -> Finding {

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use whimbrel_migration::history::{HistoryRow, NewRow, RowType};
+use whimbrel_migration::{
+    dialect::Dialect,
+    history::{HistoryRow, NewRow, RowType},
+};
 
 /// rank, version, description, type, script, checksum, success
 pub(crate) type Row = (i32, Option<String>, String, String, String, Option<i32>, bool);
@@ -13,6 +16,8 @@ pub(crate) type Info = (Option<i32>, String, String, String, String, String, Opt
 #[derive(Debug, Deserialize)]
 pub(crate) struct Case {
     pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) engine: Engine,
     pub(crate) files: BTreeMap<String, Content>,
     pub(crate) verb: String,
     pub(crate) history: Option<Vec<Row>>,
@@ -21,6 +26,25 @@ pub(crate) struct Case {
     #[serde(default)]
     pub(crate) setup: Option<serde_json::Value>,
     pub(crate) expect: Expect,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Engine {
+    #[default]
+    PostgreSql,
+    MariaDb,
+    Sqlite,
+}
+
+impl From<Engine> for Dialect {
+    fn from(engine: Engine) -> Self {
+        match engine {
+            Engine::PostgreSql => Self::PostgreSql,
+            Engine::MariaDb => Self::MariaDb,
+            Engine::Sqlite => Self::Sqlite,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

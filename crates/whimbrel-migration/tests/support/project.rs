@@ -13,7 +13,7 @@ use whimbrel_migration::{
     version::Version,
 };
 
-use super::case::Case;
+use super::case::{Case, Engine};
 
 pub(crate) struct Project {
     pub(crate) scripts: Vec<ResolvedScript>,
@@ -24,7 +24,7 @@ pub(crate) struct Project {
 
 /// The project, or the code of Flyway's error.
 pub(crate) fn resolve(case: &Case) -> Result<Project, String> {
-    let settings = settings(&case.settings)?;
+    let settings = Settings { dialect: case.engine.into(), ..settings(&case.settings)? };
     let naming = naming(&case.settings);
     let placeholders = placeholders(case)?;
     let replaces = case.settings.get("placeholderReplacement").is_none_or(|value| value == "true");
@@ -142,15 +142,19 @@ fn placeholders(case: &Case) -> Result<Placeholders, String> {
         }
         placeholders.set(name, value.clone());
     }
-    for (name, value) in [
-        ("defaultSchema", "public"),
-        ("user", "postgres"),
-        ("database", "golden"),
+    // SQLite has neither users nor databases.
+    let server: &[(&str, &str)] = match case.engine {
+        Engine::PostgreSql => &[("defaultSchema", "public"), ("user", "postgres"), ("database", "golden")],
+        Engine::MariaDb => &[("defaultSchema", "golden"), ("user", "root"), ("database", "golden")],
+        Engine::Sqlite => &[("defaultSchema", "main"), ("user", "")],
+    };
+    let everywhere = [
         ("table", "flyway_schema_history"),
         ("environment", "default"),
         ("workingDirectory", "/"),
         ("timestamp", "2026-11-21 00:00:00"),
-    ] {
+    ];
+    for (name, value) in server.iter().copied().chain(everywhere) {
         placeholders.set(&format!("flyway{separator}{name}"), value);
     }
     Ok(placeholders)
