@@ -22,4 +22,4 @@ pub use session::{
     CancelError, Canceller, ConnectRetry, ConnectSettings, ExecuteError, Executed, IndexState, Notice, Row,
     Session, SessionFacts, TransactionFate, TransactionId,
 };
-pub use target::{DEFAULT_PORT, Endpoint, Target, TargetError, TargetWarning, TlsMode};
+pub use target::{ChannelBindingMode, DEFAULT_PORT, Endpoint, Target, TargetError, TargetWarning, TlsMode};

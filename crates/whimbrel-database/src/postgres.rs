@@ -13,7 +13,6 @@ mod driver;
 mod hygiene;
 mod inspect;
 mod lock;
-mod notices;
 
 use std::time::Duration;
 

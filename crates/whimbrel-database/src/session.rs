@@ -21,6 +21,8 @@ pub(crate) type Outcome = (Result<u64, DatabaseError>, Vec<Notice>);
 pub struct Notice {
     /// Whether it is a `WARNING`, not a `NOTICE` or `INFO`.
     pub is_warning: bool,
+    /// Five characters that name the condition; `00000` where it has no name of its own.
+    pub sqlstate: String,
     /// The text.
     pub message: String,
 }

@@ -49,6 +49,18 @@ pub enum TlsMode {
 }
 
 impl TlsMode {
+    /// The word that a URL has for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Allow => "allow",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
+        }
+    }
+
     fn parse(value: &str) -> Option<Self> {
         Some(match value.to_ascii_lowercase().as_str() {
             "disable" => Self::Disable,
@@ -60,6 +72,18 @@ impl TlsMode {
             _ => return None,
         })
     }
+}
+
+/// Whether a login has to be bound to the TLS connection that it goes through, so that nobody in the middle can use it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChannelBindingMode {
+    /// Never.
+    Disable,
+    /// Where the server offers it.
+    #[default]
+    Prefer,
+    /// Always: a login that is not bound is refused.
+    Require,
 }
 
 /// A database that can be connected to.
@@ -75,7 +99,9 @@ pub struct Target {
     pub database: Option<String>,
     /// TLS mode.
     pub tls: TlsMode,
-    /// File with the certificates of trusted authorities.
+    /// Channel binding of the login.
+    pub channel_binding: ChannelBindingMode,
+    /// File with the certificates of trusted authorities; the word `system` stands for those of the machine.
     pub root_certificate: Option<PathBuf>,
     /// Client certificate.
     pub client_certificate: Option<PathBuf>,
@@ -90,11 +116,9 @@ pub struct Target {
 }
 
 /// Parameters of libpq and of the JDBC driver that may be told by their name when they are left aside.
-const PASSED_OVER: [&str; 11] = [
+const PASSED_OVER: [&str; 9] = [
     "adaptiveFetch",
     "binaryTransfer",
-    "channelBinding",
-    "channel_binding",
     "defaultRowFetchSize",
     "fallback_application_name",
     "loadBalanceHosts",
@@ -157,6 +181,7 @@ impl Target {
             password: None,
             database: database.map(str::to_owned),
             tls: TlsMode::default(),
+            channel_binding: ChannelBindingMode::default(),
             root_certificate: None,
             client_certificate: None,
             client_key: None,
@@ -320,6 +345,14 @@ fn apply_parameter(target: &mut Target, name: &str, value: &str) -> Result<bool,
             "false" => {}
             _ => return Err(wrong()),
         },
+        "channel_binding" | "channelBinding" => {
+            target.channel_binding = match value {
+                "disable" => ChannelBindingMode::Disable,
+                "prefer" => ChannelBindingMode::Prefer,
+                "require" => ChannelBindingMode::Require,
+                _ => return Err(wrong()),
+            };
+        }
         "sslrootcert" => target.root_certificate = Some(PathBuf::from(value)),
         "sslcert" => target.client_certificate = Some(PathBuf::from(value)),
         "sslkey" => target.client_key = Some(PathBuf::from(value)),

@@ -1,35 +1,88 @@
-//! The only module that sees the types of PostgreSQL's driver: everything it gives away is ours.
+//! The driver: one connection to PostgreSQL, message by message (frontend/backend protocol 3.0, simple queries only).
+//!
+//! Messages are framed by `postgres-protocol`; what is decided here is when they are sent and who waits for what.
+//! Several queries may be under way at once ([`Driver::send`], then as many [`Driver::answer`]s): the server
+//! works them off in order, and a round trip is paid once for all of them. While bytes are written, bytes are read
+//! too, so that neither side waits for the other with full buffers.
 
+mod answer;
+mod certificate;
+mod login;
+mod tls;
+mod transport;
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::TryStreamExt;
-use secrecy::ExposeSecret;
-use sqlx::postgres::{
-    PgConnectOptions, PgConnection, PgDatabaseError, PgErrorPosition, PgRow, PgSeverity, PgSslMode,
-};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either, Row as _};
-use tracing::instrument::WithSubscriber;
+use bytes::{Buf, BytesMut};
+use postgres_protocol::message::backend::Message;
+use postgres_protocol::message::frontend;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
-use super::notices::NoticeTap;
-use crate::error::{BoxError, ConnectErrorKind, DatabaseError, ServerError};
-use crate::session::{Notice, Row};
-use crate::target::{Endpoint, Target, TlsMode};
+use self::transport::Transport;
+use crate::error::{BoxError, ConnectErrorKind, DatabaseError};
+use crate::session::{Notice, Outcome, Row};
+use crate::target::{Endpoint, Target};
 
-pub(super) struct Driver {
-    connection: PgConnection,
+/// More notices of one query than these are counted, not kept.
+const KEPT_NOTICES: usize = 1000;
+
+/// What is read at once.
+const READ: usize = 16 * 1024;
+
+/// Small messages are collected up to this size; then they are sent, whether or not an answer is wanted.
+const WRITE: usize = 32 * 1024;
+
+/// A connection that has logged in.
+pub(crate) struct Driver {
+    transport: Transport,
+    incoming: BytesMut,
+    outgoing: BytesMut,
+    /// Messages that came while something was written.
+    inbox: VecDeque<Message>,
+    /// Queries that were sent and whose `ReadyForQuery` has not come yet.
+    under_way: usize,
+    /// Whether the data of a COPY is awaited from us.
+    copying: bool,
+    notices: Vec<Notice>,
+    more_notices: usize,
+    server_version: String,
+}
+
+/// What came of one query.
+pub(crate) struct Answer {
+    /// Rows of all its statements, where they were wanted.
+    pub(crate) rows: Vec<Row>,
+    /// How many rows its statements touched.
+    pub(crate) affected: u64,
+    /// What the server said meanwhile.
+    pub(crate) notices: Vec<Notice>,
+    /// The error that ended it.
+    pub(crate) error: Option<DatabaseError>,
+}
+
+/// What the server's end of a query looks like to those who have data to bring.
+pub(crate) enum CopyReady {
+    /// It waits for data.
+    Yes,
+    /// It is over already: an error, or a statement that wanted none.
+    No(Box<Answer>),
 }
 
 impl Driver {
-    pub(super) async fn connect(
+    /// Connects and logs in; TLS as the target asks for it.
+    pub(crate) async fn connect(
         target: &Target,
         endpoint: &Endpoint,
         application_name: &str,
         timeout: Duration,
     ) -> Result<Self, (ConnectErrorKind, BoxError)> {
-        let options = connect_options(target, endpoint, application_name);
-        match tokio::time::timeout(timeout, options.connect()).await {
-            Ok(Ok(connection)) => Ok(Self { connection }),
-            Ok(Err(error)) => Err(classify_connect_error(error)),
+        match tokio::time::timeout(timeout, login::open(target, endpoint, application_name)).await {
+            Ok(opened) => opened,
             Err(_) => Err((
                 ConnectErrorKind::Unreachable,
                 format!("{endpoint} did not answer within {} s", timeout.as_secs_f32()).into(),
@@ -37,197 +90,354 @@ impl Driver {
         }
     }
 
-    /// The server's version as a number, 150018 for 15.18.
-    pub(super) fn server_version(&self) -> u32 {
-        self.connection.server_version_num().unwrap_or_default()
-    }
-
     /// Sends the text as one simple query and collects all rows of all its statements.
-    pub(super) async fn rows(&mut self, sql: &str) -> Result<Vec<Row>, DatabaseError> {
-        let mut stream = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_many(&mut self.connection);
-        let mut rows = Vec::new();
-        while let Some(item) = stream.try_next().await.map_err(database_error)? {
-            if let Either::Right(row) = item {
-                rows.push(text_row(&row)?);
-            }
+    pub(crate) async fn rows(&mut self, sql: &str) -> Result<Vec<Row>, DatabaseError> {
+        let answer = self.ask(sql, Wanted::Rows).await?;
+        match answer.error {
+            None => Ok(answer.rows),
+            Some(error) => Err(error),
         }
-        Ok(rows)
     }
 
     /// Sends the text as one simple query; rows are read and dropped, notices are kept.
-    pub(super) async fn execute(&mut self, sql: &str) -> (Result<u64, DatabaseError>, Vec<Notice>) {
-        let (dispatch, notices) = NoticeTap::dispatch();
-        let connection = &mut self.connection;
-        let work = async move {
-            let mut stream = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_many(connection);
-            let mut affected = 0;
-            while let Some(item) = stream.try_next().await? {
-                if let Either::Left(done) = item {
-                    affected += done.rows_affected();
-                }
-            }
-            Ok::<_, sqlx::Error>(affected)
-        };
-        let result = work.with_subscriber(dispatch).await.map_err(database_error);
-        (result, notices.take())
+    pub(crate) async fn execute(&mut self, sql: &str) -> Outcome {
+        outcome(self.ask(sql, Wanted::Nothing).await)
     }
 
     /// Runs a `COPY … FROM STDIN` with this data.
-    pub(super) async fn copy_in(
-        &mut self,
-        statement: &str,
-        data: &[u8],
-    ) -> (Result<u64, DatabaseError>, Vec<Notice>) {
-        const PIECE: usize = 64 * 1024;
-        let (dispatch, notices) = NoticeTap::dispatch();
-        let connection = &mut self.connection;
-        let work = async move {
-            let mut copy = connection.copy_in_raw(statement).await?;
-            for piece in data.chunks(PIECE) {
-                copy.send(piece).await?;
-            }
-            copy.finish().await
-        };
-        let result = work.with_subscriber(dispatch).await.map_err(database_error);
-        (result, notices.take())
+    pub(crate) async fn copy_in(&mut self, statement: &str, data: &[u8]) -> Outcome {
+        match self.begin_copy(statement).await {
+            Ok(CopyReady::Yes) => {}
+            Ok(CopyReady::No(answer)) => return outcome(Ok(*answer)),
+            Err(error) => return (Err(error), Vec::new()),
+        }
+        match self.copy_data(data).await {
+            Ok(()) => outcome(self.finish_copy().await),
+            Err(error) => (Err(error), Vec::new()),
+        }
     }
 
-    pub(super) async fn close(self) {
+    fn new(transport: Transport) -> Self {
+        Self {
+            transport,
+            incoming: BytesMut::with_capacity(READ),
+            outgoing: BytesMut::with_capacity(1024),
+            inbox: VecDeque::new(),
+            under_way: 0,
+            copying: false,
+            notices: Vec::new(),
+            more_notices: 0,
+            server_version: String::new(),
+        }
+    }
+
+    /// The server's version as a number, 150018 for 15.18; 0 where it cannot be read.
+    pub(crate) fn server_version(&self) -> u32 {
+        let mut numbers = self.server_version.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+        let mut next = || numbers.next().and_then(Result::ok).unwrap_or_default();
+        next() * 10_000 + next()
+    }
+
+    /// Sends the text as one simple query; its answer is fetched later.
+    pub(crate) async fn send(&mut self, sql: &str) -> Result<(), DatabaseError> {
+        self.end_copy("another query came").await?;
+        frontend::query(sql, &mut self.outgoing).map_err(protocol)?;
+        self.under_way += 1;
+        if self.outgoing.len() >= WRITE { self.flush().await } else { Ok(()) }
+    }
+
+    /// The answer to the oldest query under way.
+    pub(crate) async fn answer(&mut self, wanted: Wanted) -> Result<Answer, DatabaseError> {
+        self.flush().await?;
+        let mut answer = self.empty_answer();
+        loop {
+            match self.next_message().await? {
+                Message::CopyInResponse(_) => {
+                    frontend::copy_fail("there is no data for this COPY", &mut self.outgoing)
+                        .map_err(protocol)?;
+                    self.flush().await?;
+                }
+                message => {
+                    if self.take_in(message, wanted, &mut answer)? {
+                        return Ok(self.finished(answer));
+                    }
+                }
+            }
+        }
+    }
+
+    /// One query and its answer. Answers that nobody fetched (their waiter was dropped) are passed over.
+    pub(crate) async fn ask(&mut self, sql: &str, wanted: Wanted) -> Result<Answer, DatabaseError> {
+        self.catch_up().await?;
+        self.send(sql).await?;
+        self.answer(wanted).await
+    }
+
+    /// Reads the answers of all queries that are under way and forgets them.
+    pub(crate) async fn catch_up(&mut self) -> Result<(), DatabaseError> {
+        self.end_copy("it was given up").await?;
+        while self.under_way > 0 {
+            self.answer(Wanted::Nothing).await?;
+        }
+        self.notices.clear();
+        self.more_notices = 0;
+        Ok(())
+    }
+
+    /// Sends a `COPY … FROM STDIN` and waits until the server wants the data.
+    pub(crate) async fn begin_copy(&mut self, statement: &str) -> Result<CopyReady, DatabaseError> {
+        self.catch_up().await?;
+        self.send(statement).await?;
+        self.flush().await?;
+        let mut answer = self.empty_answer();
+        loop {
+            match self.next_message().await? {
+                Message::CopyInResponse(_) => {
+                    self.copying = true;
+                    return Ok(CopyReady::Yes);
+                }
+                message => {
+                    if self.take_in(message, Wanted::Nothing, &mut answer)? {
+                        return Ok(CopyReady::No(Box::new(self.finished(answer))));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends some of the data. Data after an error of the server's is dropped; the error comes with the answer.
+    pub(crate) async fn copy_data(&mut self, data: &[u8]) -> Result<(), DatabaseError> {
+        if !self.inbox.is_empty() {
+            return Ok(());
+        }
+        for piece in data.chunks(WRITE) {
+            frontend::CopyData::new(piece).map_err(protocol)?.write(&mut self.outgoing);
+            if self.outgoing.len() >= WRITE {
+                self.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that the data is complete, and fetches the answer.
+    pub(crate) async fn finish_copy(&mut self) -> Result<Answer, DatabaseError> {
+        self.copying = false;
+        frontend::copy_done(&mut self.outgoing);
+        self.flush().await?;
+        self.answer(Wanted::Nothing).await
+    }
+
+    async fn end_copy(&mut self, why: &str) -> Result<(), DatabaseError> {
+        if std::mem::take(&mut self.copying) {
+            frontend::copy_fail(why, &mut self.outgoing).map_err(protocol)?;
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Says goodbye.
+    pub(crate) async fn close(mut self) {
+        frontend::terminate(&mut self.outgoing);
         // The server notices the closed socket anyhow; a polite end is all that is lost.
-        let _ = self.connection.close().await;
+        let _ = self.flush().await;
+        let _ = self.transport.shutdown().await;
     }
-}
 
-fn connect_options(target: &Target, endpoint: &Endpoint, application_name: &str) -> PgConnectOptions {
-    let mut options = PgConnectOptions::new_without_pgpass()
-        .host(&endpoint.host)
-        .port(endpoint.port)
-        .application_name(application_name)
-        .statement_cache_capacity(0)
-        .extra_float_digits(None)
-        .ssl_mode(ssl_mode(target.tls))
-        // Statements may hold secrets, and they are told where they belong: in the error.
-        .disable_statement_logging();
-    if let Some(user) = &target.user {
-        options = options.username(user);
+    fn empty_answer(&self) -> Answer {
+        Answer { rows: Vec::new(), affected: 0, notices: Vec::new(), error: None }
     }
-    if let Some(password) = &target.password {
-        options = options.password(password.expose_secret());
-    }
-    if let Some(database) = target.database.as_ref().or(target.user.as_ref()) {
-        options = options.database(database);
-    }
-    if let Some(path) = &target.root_certificate {
-        options = options.ssl_root_cert(path);
-    }
-    if let Some(path) = &target.client_certificate {
-        options = options.ssl_client_cert(path);
-    }
-    if let Some(path) = &target.client_key {
-        options = options.ssl_client_key(path);
-    }
-    if let Some(search_path) = &target.search_path {
-        options = options.options([("search_path", search_path)]);
-    }
-    if let Some(server_options) = &target.options {
-        options = options.options(server_settings(server_options));
-    }
-    options
-}
 
-/// The `name=value` pairs of `-c name=value` and `--name=value`.
-fn server_settings(options: &str) -> Vec<(&str, &str)> {
-    options
-        .split_whitespace()
-        .filter_map(|word| word.trim_start_matches("-c").trim_start_matches("--").split_once('='))
-        .collect()
-}
-
-fn ssl_mode(mode: TlsMode) -> PgSslMode {
-    match mode {
-        TlsMode::Disable => PgSslMode::Disable,
-        TlsMode::Allow => PgSslMode::Allow,
-        TlsMode::Prefer => PgSslMode::Prefer,
-        TlsMode::Require => PgSslMode::Require,
-        TlsMode::VerifyCa => PgSslMode::VerifyCa,
-        TlsMode::VerifyFull => PgSslMode::VerifyFull,
-    }
-}
-
-fn text_row(row: &PgRow) -> Result<Row, DatabaseError> {
-    (0..row.len())
-        .map(|index| {
-            let value = row.try_get_raw(index).map_err(database_error)?;
-            if sqlx::ValueRef::is_null(&value) {
-                return Ok(None);
+    /// Takes a message into the answer; whether it is complete.
+    fn take_in(
+        &mut self,
+        message: Message,
+        wanted: Wanted,
+        into: &mut Answer,
+    ) -> Result<bool, DatabaseError> {
+        match message {
+            Message::ReadyForQuery(_) => {
+                self.under_way = self.under_way.saturating_sub(1);
+                return Ok(true);
             }
-            let text = value.as_str().map_err(DatabaseError::Protocol)?;
-            Ok(Some(text.to_owned()))
+            Message::ErrorResponse(body) => {
+                let error = answer::server_error(&body).map_err(protocol)?;
+                let ends = error.ends_session();
+                into.error = Some(DatabaseError::Server(error));
+                // After a FATAL nothing more comes.
+                return Ok(ends);
+            }
+            Message::DataRow(row) if wanted == Wanted::Rows => {
+                into.rows.push(answer::text_row(&row).map_err(protocol)?);
+            }
+            Message::CommandComplete(body) => {
+                into.affected += answer::affected(body.tag().map_err(protocol)?);
+            }
+            // What a script selects or copies to the client is of no interest; LISTEN brings notifications.
+            _ => {}
+        }
+        Ok(false)
+    }
+
+    fn finished(&mut self, mut answer: Answer) -> Answer {
+        answer.notices = std::mem::take(&mut self.notices);
+        if self.more_notices > 0 {
+            let message = format!("and {} more like these", std::mem::take(&mut self.more_notices));
+            answer.notices.push(Notice { is_warning: false, sqlstate: "00000".to_owned(), message });
+        }
+        answer
+    }
+
+    /// The next message that belongs to a query.
+    async fn next_message(&mut self) -> Result<Message, DatabaseError> {
+        loop {
+            if let Some(message) = self.inbox.pop_front() {
+                return Ok(message);
+            }
+            self.sort_in()?;
+            if self.inbox.is_empty() {
+                self.read_some().await?;
+            }
+        }
+    }
+
+    /// Messages that are complete: those that may come at any time are noted, the others wait in the inbox.
+    fn sort_in(&mut self) -> Result<(), DatabaseError> {
+        while let Some(message) = Message::parse(&mut self.incoming).map_err(protocol)? {
+            match message {
+                Message::NoticeResponse(body) if self.notices.len() < KEPT_NOTICES => {
+                    self.notices.push(answer::notice(&body).map_err(protocol)?);
+                }
+                Message::NoticeResponse(_) => self.more_notices += 1,
+                Message::ParameterStatus(body) => {
+                    if body.name().is_ok_and(|name| name == "server_version") {
+                        body.value().map_err(protocol)?.clone_into(&mut self.server_version);
+                    }
+                }
+                Message::NotificationResponse(_) => {}
+                message => {
+                    let is_row = matches!(message, Message::DataRow(_));
+                    self.inbox.push_back(message);
+                    // Rows are taken out one by one: a large result is not held twice.
+                    if is_row && self.inbox.len() > 64 {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_some(&mut self) -> Result<(), DatabaseError> {
+        let Self { transport, incoming, .. } = self;
+        let read = poll_fn(|context| poll_read(transport, incoming, context)).await?;
+        if read == 0 { Err(closed().into()) } else { Ok(()) }
+    }
+
+    /// Writes what is to be sent, and reads what comes meanwhile.
+    async fn flush(&mut self) -> Result<(), DatabaseError> {
+        loop {
+            let Self { transport, incoming, outgoing, .. } = self;
+            let step = poll_fn(|context| poll_write_or_read(transport, incoming, outgoing, context)).await;
+            match step {
+                Ok(Moved::Out) => {}
+                Ok(Moved::All) => return Ok(()),
+                Ok(Moved::In(0)) => return Err(closed().into()),
+                Ok(Moved::In(_)) => self.sort_in()?,
+                Err(error) => return Err(self.last_words(error).await),
+            }
+        }
+    }
+
+    /// A write failed because the other side has hung up; it may have said why.
+    async fn last_words(&mut self, error: io::Error) -> DatabaseError {
+        while let Ok(()) = self.read_some().await {
+            if self.sort_in().is_err() {
+                break;
+            }
+        }
+        while let Some(message) = self.inbox.pop_front() {
+            if let Message::ErrorResponse(body) = message
+                && let Ok(error) = answer::server_error(&body)
+                && error.ends_session()
+            {
+                return DatabaseError::Server(error);
+            }
+        }
+        error.into()
+    }
+}
+
+fn outcome(answer: Result<Answer, DatabaseError>) -> Outcome {
+    match answer {
+        Ok(Answer { error: None, affected, notices, .. }) => (Ok(affected), notices),
+        Ok(Answer { error: Some(error), notices, .. }) => (Err(error), notices),
+        Err(error) => (Err(error), Vec::new()),
+    }
+}
+
+/// Whether the rows of a query are of interest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Rows,
+    Nothing,
+}
+
+enum Moved {
+    Out,
+    All,
+    In(usize),
+}
+
+fn poll_write_or_read(
+    transport: &mut Transport,
+    incoming: &mut BytesMut,
+    outgoing: &mut BytesMut,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<Moved>> {
+    let written = if outgoing.is_empty() {
+        Pin::new(&mut *transport).poll_flush(context).map_ok(|()| Moved::All)
+    } else {
+        Pin::new(&mut *transport).poll_write(context, outgoing).map(|written| match written? {
+            0 => Err(io::ErrorKind::WriteZero.into()),
+            written => {
+                outgoing.advance(written);
+                Ok(Moved::Out)
+            }
         })
-        .collect()
+    };
+    if written.is_ready() {
+        return written;
+    }
+    poll_read(transport, incoming, context).map_ok(Moved::In)
 }
 
-fn database_error(error: sqlx::Error) -> DatabaseError {
-    match error {
-        sqlx::Error::Database(error) => match error.try_downcast::<PgDatabaseError>() {
-            Ok(error) => DatabaseError::Server(server_error(&error)),
-            Err(error) => DatabaseError::Protocol(error.into_error()),
-        },
-        sqlx::Error::Io(error) => DatabaseError::ConnectionLost(error.into()),
-        other => DatabaseError::Protocol(other.into()),
+fn poll_read(
+    transport: &mut Transport,
+    incoming: &mut BytesMut,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut piece = [0; READ];
+    let mut buffer = ReadBuf::new(&mut piece);
+    match Pin::new(transport).poll_read(context, &mut buffer) {
+        Poll::Ready(Ok(())) => {
+            incoming.extend_from_slice(buffer.filled());
+            Poll::Ready(Ok(buffer.filled().len()))
+        }
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        Poll::Pending => Poll::Pending,
     }
 }
 
-fn server_error(error: &PgDatabaseError) -> ServerError {
-    let position = match error.position() {
-        Some(PgErrorPosition::Original(position)) => Some(position),
-        Some(PgErrorPosition::Internal { .. }) | None => None,
-    };
-    ServerError {
-        severity: match error.severity() {
-            PgSeverity::Panic => "PANIC",
-            PgSeverity::Fatal => "FATAL",
-            _ => "ERROR",
-        },
-        sqlstate: error.code().to_owned(),
-        code: 0,
-        message: error.message().to_owned(),
-        detail: error.detail().map(str::to_owned),
-        hint: error.hint().map(str::to_owned),
-        position,
-        context: error.r#where().map(str::to_owned),
-        constraint: error.constraint().map(str::to_owned),
-    }
+fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection")
 }
 
-/// What the driver makes of a peer that hangs up instead of answering whether it speaks TLS: a proxy or a service in
-/// front of a server that is not there yet.
-const HUNG_UP: &str = "unexpected response from SSLRequest: 0x00";
+fn protocol(error: io::Error) -> DatabaseError {
+    DatabaseError::Protocol(error.into())
+}
 
-fn classify_connect_error(error: sqlx::Error) -> (ConnectErrorKind, BoxError) {
-    if matches!(&error, sqlx::Error::Protocol(text) if text.starts_with(HUNG_UP)) {
-        return (ConnectErrorKind::Unreachable, "the other side closed the connection".into());
+impl From<io::Error> for DatabaseError {
+    fn from(error: io::Error) -> Self {
+        Self::ConnectionLost(error.into())
     }
-    let kind = match &error {
-        sqlx::Error::Io(_) => ConnectErrorKind::Unreachable,
-        sqlx::Error::Tls(_) => ConnectErrorKind::Tls,
-        sqlx::Error::Database(error) => match error.code().as_deref().unwrap_or_default() {
-            // Starting up, shutting down, killed by a neighbour's crash, no slot free.
-            "57P03" | "57P01" | "57P02" | "53300" | "53200" => ConnectErrorKind::NotReady,
-            "3D000" => ConnectErrorKind::NoDatabase,
-            code if code.starts_with("28") => ConnectErrorKind::LoginRefused,
-            "42501" | "42704" => ConnectErrorKind::LoginRefused,
-            _ => ConnectErrorKind::Other,
-        },
-        _ => ConnectErrorKind::Other,
-    };
-    let cause: BoxError = match database_error(error) {
-        DatabaseError::Server(error) => error.into(),
-        // Some layers repeat their cause in their own words; one is enough.
-        DatabaseError::ConnectionLost(error) | DatabaseError::Protocol(error) => match error.source() {
-            Some(source) if error.to_string().ends_with(&source.to_string()) => error.to_string().into(),
-            _ => error,
-        },
-    };
-    (kind, cause)
 }
