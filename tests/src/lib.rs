@@ -6,6 +6,7 @@
 pub mod canary;
 pub mod cluster;
 pub mod golden;
+pub mod messages;
 pub mod postgres;
 pub mod program;
 pub mod project;
