@@ -5,9 +5,15 @@ use thiserror::Error;
 /// A boxed cause of another crate's type.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// SQLite's number for a statement that was interrupted.
+const SQLITE_INTERRUPT: i32 = 9;
+
+/// Numbers of MySQL and MariaDB: shutdown, connection killed, session killed, session timed out.
+const ENDS_SESSION: [i32; 4] = [1053, 1927, 3169, 4031];
+
 /// An error that the server reported, field by field.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{severity}: {message} (SQLSTATE {sqlstate})")]
+#[error("{severity}: {message} ({})", self.number())]
 pub struct ServerError {
     /// `ERROR`, `FATAL` or `PANIC`.
     pub severity: &'static str,
@@ -30,9 +36,19 @@ pub struct ServerError {
 }
 
 impl ServerError {
+    /// The engine's name for the condition: `SQLSTATE 42P01`, `SQLSTATE 42S02, error 1146`, or `error 1`.
+    pub fn number(&self) -> String {
+        match (self.sqlstate.as_str(), self.code) {
+            ("", code) => format!("error {code}"),
+            (state, 0) => format!("SQLSTATE {state}"),
+            (state, code) => format!("SQLSTATE {state}, error {code}"),
+        }
+    }
+
     /// Whether the server ended the session with this error.
     pub fn ends_session(&self) -> bool {
         self.severity != "ERROR"
+            || ENDS_SESSION.contains(&self.code)
             || matches!(self.sqlstate.as_str(), "57P01" | "57P02" | "57P03" | "57P05" | "25P03")
     }
 
@@ -47,7 +63,13 @@ impl ServerError {
 
     /// Whether somebody cancelled the statement.
     pub fn is_cancelled(&self) -> bool {
-        self.sqlstate == "57014"
+        match self.sqlstate.as_str() {
+            "57014" => true,
+            // KILL QUERY of MySQL, and the same of MariaDB.
+            "70100" => self.code == 1317,
+            "" => self.code == SQLITE_INTERRUPT,
+            _ => false,
+        }
     }
 }
 

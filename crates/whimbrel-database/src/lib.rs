@@ -9,9 +9,11 @@ mod engine;
 mod error;
 mod history;
 mod lock;
+mod mysql;
 mod postgres;
 mod progress;
 mod session;
+mod sqlite;
 mod target;
 
 pub use error::{BoxError, ConnectError, ConnectErrorKind, DatabaseError, ServerError};
@@ -19,7 +21,7 @@ pub use history::{FinishError, HistoryRowError};
 pub use lock::{LockHolder, Unlocked};
 pub use progress::{PROGRESS_TABLE, Progress};
 pub use session::{
-    CancelError, Canceller, ConnectRetry, ConnectSettings, ExecuteError, Executed, IndexState, Notice, Row,
-    Session, SessionFacts, TransactionFate, TransactionId,
+    CancelError, Canceller, ConnectRetry, ConnectSettings, ExecuteError, Executed, IndexState, Notice,
+    RolledBack, Row, Session, SessionFacts, TransactionFate, TransactionId,
 };
-pub use target::{ChannelBindingMode, DEFAULT_PORT, Endpoint, Target, TargetError, TargetWarning, TlsMode};
+pub use target::{ChannelBindingMode, Endpoint, EngineKind, Target, TargetError, TargetWarning, TlsMode};

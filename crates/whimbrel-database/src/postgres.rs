@@ -22,7 +22,7 @@ use self::driver::Driver;
 use self::lock::RESET_ROLE;
 use crate::error::{BoxError, ConnectErrorKind, DatabaseError};
 use crate::history::FinishError;
-use crate::session::{Outcome, Row, SessionFacts, TransactionFate, TransactionId, single};
+use crate::session::{Outcome, RolledBack, Row, SessionFacts, TransactionFate, TransactionId, single};
 use crate::target::{Endpoint, Target};
 
 /// One connection to PostgreSQL.
@@ -79,9 +79,13 @@ impl Postgres {
         self.driver.copy_in(statement, data).await
     }
 
+    pub(crate) async fn commit(&mut self) -> Result<(), DatabaseError> {
+        self.query("COMMIT").await.map(drop)
+    }
+
     /// Without an open transaction the server only warns.
-    pub(crate) async fn rollback(&mut self) -> Result<(), DatabaseError> {
-        self.query("ROLLBACK").await.map(drop)
+    pub(crate) async fn rollback(&mut self) -> Result<RolledBack, DatabaseError> {
+        self.query("ROLLBACK").await.map(|_| RolledBack::Everything)
     }
 
     pub(crate) async fn begin(&mut self) -> Result<TransactionId, DatabaseError> {

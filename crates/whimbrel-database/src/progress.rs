@@ -107,6 +107,21 @@ impl Session {
         self.transaction(&statements).await
     }
 
+    /// The same inside of a transaction that is open; `had_progress` says whether there is a record to forget.
+    pub async fn record_success_here(
+        &mut self,
+        history: &TableName,
+        row: &NewRow,
+        had_progress: bool,
+    ) -> Result<(), DatabaseError> {
+        let mut statements =
+            vec![sql::delete_failed_row(history, row.installed_rank), sql::insert_row(history, row, None)];
+        if had_progress {
+            statements.push(delete(history, &row.script));
+        }
+        self.query(&statements.join(";\n")).await.map(drop)
+    }
+
     /// Forgets what is void.
     pub async fn delete_progress(&mut self, history: &TableName, script: &str) -> Result<(), DatabaseError> {
         self.query(&delete(history, script)).await.map(drop)

@@ -1,12 +1,14 @@
 //! A session with one database: connecting with patience, running SQL, and knowing what became of a transaction.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::sql::TableName;
 
 use crate::engine::{Engine, on_engine};
-use crate::error::{ConnectError, ConnectErrorKind, DatabaseError};
+use crate::error::{ConnectError, DatabaseError};
 use crate::lock::{LockHolder, Unlocked};
 use crate::target::Target;
 
@@ -106,6 +108,17 @@ pub enum TransactionFate {
     InProgress,
     /// The server has forgotten.
     Unknown,
+}
+
+/// What a ROLLBACK undid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RolledBack {
+    /// All of the transaction, or there was none.
+    Everything,
+    /// Nothing: the transaction was over before, and what it did is committed (DDL of MySQL, a procedure that commits).
+    AlreadyOver,
+    /// Some tables know no transactions and keep what was written (MyISAM).
+    NotEverything,
 }
 
 /// The number of a transaction, by which its fate can be asked for later.
@@ -209,7 +222,12 @@ impl Session {
 
     /// Runs a `COPY … FROM STDIN` statement with its data (PostgreSQL).
     pub async fn copy_in(&mut self, statement: &str, data: &[u8]) -> Result<Executed, ExecuteError> {
-        executed(on_engine!(&mut self.engine, engine => engine.copy_in(statement, data).await))
+        match &mut self.engine {
+            Engine::Postgres(engine) => executed(engine.copy_in(statement, data).await),
+            Engine::MySql(_) | Engine::Sqlite(_) => {
+                Err(ExecuteError { error: no_copy(), notices: Vec::new() })
+            }
+        }
     }
 
     /// Opens a transaction that others cannot write beside where the engine has one writer only.
@@ -219,11 +237,11 @@ impl Session {
 
     /// Commits. After [`DatabaseError::is_connection_lost`] the outcome must be asked for: [`Session::fate_of`].
     pub async fn commit(&mut self) -> Result<(), DatabaseError> {
-        self.query("COMMIT").await.map(drop)
+        on_engine!(&mut self.engine, engine => engine.commit().await)
     }
 
     /// Rolls back. Without an open transaction nothing happens.
-    pub async fn rollback(&mut self) -> Result<(), DatabaseError> {
+    pub async fn rollback(&mut self) -> Result<RolledBack, DatabaseError> {
         on_engine!(&mut self.engine, engine => engine.rollback().await)
     }
 
@@ -268,19 +286,30 @@ impl Session {
         on_engine!(&mut self.engine, engine => engine.unlock_and_reset(table).await)
     }
 
-    /// The state of an index. The name is as in SQL: quoted where need be, qualified or found by the search path.
+    /// The state of an index that a statement may leave half made. The name is as in SQL: quoted where need be, qualified or found by the search path.
     pub async fn index_state(&mut self, name: &str) -> Result<IndexState, DatabaseError> {
-        on_engine!(&mut self.engine, engine => engine.index_state(name).await)
+        match &mut self.engine {
+            Engine::Postgres(engine) => engine.index_state(name).await,
+            // No statement of theirs leaves an index half made.
+            Engine::MySql(_) | Engine::Sqlite(_) => Ok(IndexState::Absent),
+        }
     }
 
     /// The names of all INVALID indexes outside the system's schemas, quoted and qualified.
     pub async fn invalid_indexes(&mut self) -> Result<Vec<String>, DatabaseError> {
-        on_engine!(&mut self.engine, engine => engine.invalid_indexes().await)
+        match &mut self.engine {
+            Engine::Postgres(engine) => engine.invalid_indexes().await,
+            Engine::MySql(_) | Engine::Sqlite(_) => Ok(Vec::new()),
+        }
     }
 
     /// Who may hold the locks that this session's last statement waited for, for the message after a timeout.
     pub async fn oldest_transactions(&mut self) -> Result<Vec<String>, DatabaseError> {
-        on_engine!(&mut self.engine, engine => engine.oldest_transactions().await)
+        match &mut self.engine {
+            Engine::Postgres(engine) => engine.oldest_transactions().await,
+            // SQLite does not tell; MySQL does only to those who may see all processes.
+            Engine::MySql(_) | Engine::Sqlite(_) => Ok(Vec::new()),
+        }
     }
 
     /// Drops everything in the schema. The schema stays.
@@ -295,10 +324,17 @@ impl Session {
 
     /// Something with which another task can cancel what this session is doing.
     pub fn canceller(&self) -> Canceller {
-        Canceller {
-            target: self.target.clone(),
-            application_name: self.application_name.clone(),
-            statement: on_engine!(&self.engine, engine => engine.cancel_statement()),
+        let by_statement = |statement| {
+            Canceller(Cancel::Statement {
+                target: Box::new(self.target.clone()),
+                application_name: self.application_name.clone(),
+                statement,
+            })
+        };
+        match &self.engine {
+            Engine::Postgres(engine) => by_statement(engine.cancel_statement()),
+            Engine::MySql(engine) => by_statement(engine.cancel_statement()),
+            Engine::Sqlite(engine) => Canceller(Cancel::Interrupt(engine.interrupt())),
         }
     }
 
@@ -314,21 +350,34 @@ impl Session {
 
 /// Cancels the statement that a session is running.
 #[derive(Clone, Debug)]
-pub struct Canceller {
-    target: Target,
-    application_name: String,
-    statement: String,
+pub struct Canceller(Cancel);
+
+#[derive(Clone, Debug)]
+enum Cancel {
+    /// By a statement of another session.
+    Statement { target: Box<Target>, application_name: String, statement: String },
+    /// By a word to the engine, which runs in this process.
+    Interrupt(Arc<AtomicBool>),
 }
 
 impl Canceller {
-    /// Cancels the running statement from a connection of its own. Whether there was one is not known afterwards.
+    /// Cancels the running statement, where there is a server from a connection of its own. Whether there was one is not known afterwards.
     pub async fn cancel(&self) -> Result<(), CancelError> {
+        let (target, application_name, statement) = match &self.0 {
+            Cancel::Interrupt(interrupt) => {
+                interrupt.store(true, Ordering::Relaxed);
+                return Ok(());
+            }
+            Cancel::Statement { target, application_name, statement } => {
+                (target, application_name, statement)
+            }
+        };
         let settings = ConnectSettings {
             attempt_timeout: Duration::from_secs(3),
-            ..ConnectSettings::once(self.application_name.clone())
+            ..ConnectSettings::once(application_name.clone())
         };
-        let mut session = Session::connect(&self.target, &settings, |_| {}).await?;
-        session.query(&self.statement).await?;
+        let mut session = Session::connect(target, &settings, |_| {}).await?;
+        session.query(statement).await?;
         session.close().await;
         Ok(())
     }
@@ -350,22 +399,17 @@ async fn attempt(
     settings: &ConnectSettings,
     timeout: Duration,
 ) -> Result<Session, ConnectError> {
-    let failed = |kind, cause| ConnectError { kind, target: target.to_string(), attempts: 1, cause };
-    let mut last = None;
-    for endpoint in &target.endpoints {
-        match Engine::connect(target, endpoint, &settings.application_name, timeout).await {
-            Ok((engine, facts)) => {
-                return Ok(Session {
-                    engine,
-                    target: target.clone(),
-                    application_name: settings.application_name.clone(),
-                    facts,
-                });
-            }
-            Err((kind, cause)) => last = Some(failed(kind, cause)),
+    let name = &settings.application_name;
+    match Engine::connect(target, name, timeout).await {
+        Ok((engine, facts)) => {
+            Ok(Session { engine, target: target.clone(), application_name: name.clone(), facts })
         }
+        Err((kind, cause)) => Err(ConnectError { kind, target: target.to_string(), attempts: 1, cause }),
     }
-    Err(last.unwrap_or_else(|| failed(ConnectErrorKind::Other, "the target names no server".into())))
+}
+
+fn no_copy() -> DatabaseError {
+    DatabaseError::Protocol("COPY … FROM STDIN is PostgreSQL's".into())
 }
 
 fn executed(outcome: Outcome) -> Result<Executed, ExecuteError> {

@@ -4,6 +4,7 @@ mod failing;
 mod locking;
 mod migrate;
 mod open;
+mod segments;
 mod stepwise;
 mod transactional;
 mod verbs;
@@ -29,7 +30,7 @@ pub use verbs::{BaselineReport, CleanReport, InfoReport, InfoRow, RepairReport, 
 
 /// One database that is open.
 pub struct Engine<'a> {
-    settings: &'a DatabaseSettings,
+    settings: DatabaseSettings,
     common: &'a CommonSettings,
     reporter: &'a Reporter,
     patience: Patience,

@@ -246,7 +246,12 @@ fn headline(failure: &ScriptFailure) -> String {
     text.push_str(&format!("\n  at {}", failure.place()));
     if let Some(error) = failure.error.server() {
         text.push_str(&format!("\n  {}: {}", error.severity, redacted(&error.message)));
-        text.push_str(&format!("\n  SQLSTATE: {}", error.sqlstate));
+        if !error.sqlstate.is_empty() {
+            text.push_str(&format!("\n  SQLSTATE: {}", error.sqlstate));
+        }
+        if error.code != 0 {
+            text.push_str(&format!("\n  error code: {}", error.code));
+        }
         for (name, value) in [("detail", &error.detail), ("hint", &error.hint), ("context", &error.context)] {
             if let Some(value) = value {
                 text.push_str(&format!("\n  {name}: {}", redacted(value).replace('\n', "\n    ")));

@@ -187,7 +187,7 @@ impl ScriptSet {
             let line = text[..at].matches('\n').count() as u64 + 1;
             return Err(Finding::error(
                 "nul-byte",
-                "there is a NUL byte: PostgreSQL would read up to it only",
+                "there is a NUL byte: the server would read up to it only",
             )
             .in_script(script.script.clone())
             .at(line, 1)

@@ -109,6 +109,7 @@ pub struct DatabaseSettings {
 impl DatabaseSettings {
     /// A database with the usual settings.
     pub fn new(name: impl Into<String>, target: Target, locations: Vec<PathBuf>) -> Self {
+        let migration = Settings { dialect: target.engine.dialect(), ..Settings::default() };
         Self {
             name: name.into(),
             target,
@@ -126,7 +127,7 @@ impl DatabaseSettings {
             refuse_without_locations: true,
             encoding: Encoding::default(),
             create_schemas: true,
-            migration: Settings::default(),
+            migration,
         }
     }
 }
@@ -137,7 +138,10 @@ fn credentials_error(error: CredentialsError) -> CommandError {
         CredentialsError::Missing { variable, file, .. } => {
             Some(format!("set {variable} (or {variable}_FILE), or write the URL to {}", file.display()))
         }
-        CredentialsError::Url { .. } => Some("postgres://user:password@host:port/database".to_owned()),
+        CredentialsError::Url { .. } => Some(
+            "postgres://user:password@host:port/database (or mysql://, mariadb://; sqlite:path/to/file)"
+                .to_owned(),
+        ),
         _ => None,
     };
     let error = CommandError::new(ErrorKind::Secret, error);

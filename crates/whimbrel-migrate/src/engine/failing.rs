@@ -153,7 +153,7 @@ impl Engine<'_> {
             statement: failed.excerpt,
             kept,
             notes: failed.notes,
-            error: without_secrets(failed.error, self.settings),
+            error: without_secrets(failed.error, &self.settings),
         }))
     }
 }

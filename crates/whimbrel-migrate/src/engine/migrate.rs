@@ -151,6 +151,9 @@ impl Engine<'_> {
             .say(&format!("applying {path}"));
         let started = std::time::Instant::now();
         let ran = match step.run {
+            RunMode::InTransaction if !self.table.dialect.transactional_ddl() => {
+                self.run_in_segments(step.id, rank, resumes).await
+            }
             RunMode::InTransaction => self.run_in_transaction(step.id, rank).await,
             mode @ (RunMode::StatementByStatement | RunMode::ManagesOwnTransactions) => {
                 self.run_stepwise(step.id, rank, mode, step.statements, resumes).await
@@ -224,10 +227,10 @@ impl Engine<'_> {
     }
 
     fn plan_from(&mut self, history: &History) -> Result<MigratePlan, SetError> {
-        let settings = &self.settings.migration;
+        let settings = self.settings.migration.clone();
         // The plan asks for facts while it borrows the scripts; both belong to us.
         let scripts = self.set.scripts().to_vec();
-        plan::plan_migrate(&scripts, history, settings, |script| {
+        plan::plan_migrate(&scripts, history, &settings, |script| {
             let index = scripts.iter().position(|other| std::ptr::eq(other, script)).unwrap_or_default();
             self.facts_of(whimbrel_migration::script::ScriptId(u32::try_from(index).unwrap_or(u32::MAX)))
         })

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use whimbrel_database::{ConnectSettings, Session};
+use whimbrel_database::{ConnectSettings, Session, SessionFacts};
+use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::finding::Finding;
 use whimbrel_migration::sql::TableName;
 
@@ -29,12 +30,7 @@ impl<'a> Engine<'a> {
         let facts = session.facts();
         let dialect = facts.dialect;
         let Some(schema) = settings.schema.clone().or_else(|| facts.schema.clone()) else {
-            return Err(Finding::error(
-                "no-schema",
-                format!("no schema of the search path ({}) exists", facts.search_path),
-            )
-            .next_step("name one: schema = \"…\" in whimbrel.toml, or create it")
-            .into());
+            return Err(no_schema(facts).into());
         };
         let built_ins = BuiltIns {
             schema: schema.clone(),
@@ -42,14 +38,17 @@ impl<'a> Engine<'a> {
             database: facts.database.clone(),
             table: settings.table.clone(),
         };
-        let set = ScriptSet::load(settings, &built_ins)?;
+        let mut settings = settings.clone();
+        settings.migration.dialect = dialect;
+        let set = ScriptSet::load(&settings, &built_ins)?;
+        let table = settings.table.clone();
         let mut engine = Self {
             settings,
             common,
             reporter,
             patience,
             session,
-            table: TableName::new(dialect, schema, settings.table.clone()),
+            table: TableName::new(dialect, schema, table),
             set,
             facts: HashMap::new(),
             ran: Vec::new(),
@@ -80,6 +79,21 @@ impl<'a> Engine<'a> {
         let prepare = Failure::database("prepare the session");
         self.session.watch_client().await.map_err(prepare)?;
         self.session.reset().await.map_err(Failure::database("prepare the session"))
+    }
+}
+
+/// Nothing says where the history belongs.
+fn no_schema(facts: &SessionFacts) -> Finding {
+    match facts.dialect {
+        Dialect::MySql | Dialect::MariaDb => {
+            Finding::error("no-schema", "the URL names no database, and no setting does")
+                .next_step("write it into the URL: mysql://host/database")
+        }
+        _ => Finding::error(
+            "no-schema",
+            format!("no schema of the search path ({}) exists", facts.search_path),
+        )
+        .next_step("name one: schema = \"…\" in whimbrel.toml, or create it"),
     }
 }
 

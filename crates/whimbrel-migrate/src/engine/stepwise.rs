@@ -26,9 +26,9 @@ use crate::report::{Event, Level};
 use crate::settings::DatabaseSettings;
 
 /// A statement of the script, with its COPY data.
-struct Part {
-    place: StatementPlace,
-    effect: Effect,
+pub(super) struct Part {
+    pub(super) place: StatementPlace,
+    pub(super) effect: Effect,
     data: Option<Vec<u8>>,
 }
 
@@ -127,7 +127,7 @@ impl Engine<'_> {
                     let drop = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name);
                     self.session.query(&drop).await.map_err(ours("drop the INVALID index"))?;
                 }
-                IndexState::Invalid => return Err(invalid_index(part, &index.name, self.settings)),
+                IndexState::Invalid => return Err(invalid_index(part, &index.name, &self.settings)),
                 IndexState::Valid | IndexState::Absent => {}
             }
             progress.new_index = (was_under_way || state == IndexState::Absent).then(|| index.name.clone());
@@ -169,7 +169,7 @@ impl Engine<'_> {
             Err(error) => Err(Interruption::Statement(Box::new(FailedStatement::new(
                 &part.place,
                 error,
-                self.settings,
+                &self.settings,
             )))),
         }
     }
@@ -187,7 +187,7 @@ impl Engine<'_> {
                 let Some(index) = index.filter(|index| index.if_not_exists) else { return Ok(()) };
                 let state = self.session.index_state(&index.name).await;
                 match state {
-                    Ok(IndexState::Invalid) => Err(invalid_index(part, &index.name, self.settings)),
+                    Ok(IndexState::Invalid) => Err(invalid_index(part, &index.name, &self.settings)),
                     _ => Ok(()),
                 }
             }
@@ -219,7 +219,12 @@ impl Engine<'_> {
     }
 
     /// The record of an earlier run that was killed while it ran this script, or a fresh one.
-    async fn interrupted(&mut self, id: ScriptId, rank: i32, total: usize) -> Result<Progress, Failure> {
+    pub(super) async fn interrupted(
+        &mut self,
+        id: ScriptId,
+        rank: i32,
+        total: usize,
+    ) -> Result<Progress, Failure> {
         let fresh = self.fresh(id, rank, total);
         let found = self.session.read_progress(&self.table, &fresh.script).await;
         let found = found.map_err(Failure::database("read the progress of a script"))?;
@@ -323,7 +328,7 @@ impl Engine<'_> {
     }
 }
 
-fn parts(
+pub(super) fn parts(
     dialect: whimbrel_migration::dialect::Dialect,
     text: &str,
 ) -> Result<Vec<Part>, whimbrel_migration::scan::ScanError> {
@@ -351,7 +356,13 @@ fn parts(
 
 /// A procedure that commits, or a statement that the scanner took for a harmless one.
 fn needs_no_transaction(error: &DatabaseError) -> bool {
+    // SQLite has words only: "cannot VACUUM from within a transaction", "… inside a transaction".
     matches!(error.sqlstate(), Some("2D000" | "25001"))
+        || error.server().is_some_and(|error| {
+            error.sqlstate.is_empty()
+                && (error.message.contains("within a transaction")
+                    || error.message.contains("inside a transaction"))
+        })
 }
 
 fn invalid_index(part: &Part, name: &str, settings: &DatabaseSettings) -> Interruption {
@@ -377,10 +388,11 @@ fn is_session_setting(statement: &str) -> bool {
     let words = words(statement);
     let is =
         |index: usize, word: &str| words.get(index).is_some_and(|found| found.eq_ignore_ascii_case(word));
-    is(0, "set") && !["local", "transaction", "constraints"].iter().any(|word| is(1, word))
+    // A pragma is SQLite's SET.
+    is(0, "pragma") || is(0, "set") && !["local", "transaction", "constraints"].iter().any(|word| is(1, word))
 }
 
-fn whole(millis: u64) -> i32 {
+pub(super) fn whole(millis: u64) -> i32 {
     i32::try_from(millis).unwrap_or(i32::MAX)
 }
 
@@ -423,7 +435,7 @@ fn new_index(statement: &str) -> Option<NewIndex> {
 }
 
 /// The first words of a statement, quoted names whole, without comments.
-fn words(statement: &str) -> Vec<String> {
+pub(super) fn words(statement: &str) -> Vec<String> {
     const ENOUGH: usize = 16;
     let mut words = Vec::new();
     let mut rest = statement;

@@ -115,7 +115,7 @@ impl Engine<'_> {
                     _ => Err(Interruption::Statement(Box::new(FailedStatement::new(
                         statement,
                         error,
-                        self.settings,
+                        &self.settings,
                     )))),
                 }
             }
@@ -133,7 +133,7 @@ impl Engine<'_> {
                 .line(level, Event::Notice)
                 .database(&self.settings.name)
                 .script(&self.set.script(id).script)
-                .say(&shown(&notice.message, self.settings));
+                .say(&shown(&notice.message, &self.settings));
         }
     }
 

@@ -225,9 +225,9 @@ impl Engine<'_> {
 
     async fn baseline_locked(&mut self) -> Result<BaselineReport, Failure> {
         let history = self.history().await?;
-        let settings = &self.settings.migration;
+        let settings = self.settings.migration.clone();
         let version = settings.baseline_version.as_str().to_owned();
-        let decision = decide_baseline(history.as_ref(), &self.table.quoted(), settings);
+        let decision = decide_baseline(history.as_ref(), &self.table.quoted(), &settings);
         let already_there = match decision {
             BaselineDecision::AlreadyThere => true,
             BaselineDecision::Refuse(finding) => return Err((*finding).into()),

@@ -1,6 +1,6 @@
 //! MySQL and MariaDB: quoting, the history table, and the name of the lock. A schema is a database there.
 
-use super::{TableName, insert_row, java_hash, row_values};
+use super::{TableName, java_hash, row_values};
 use crate::dialect::Dialect;
 use crate::history::NewRow;
 
@@ -82,18 +82,6 @@ pub fn create_history_table(
         ),
         format!("CREATE INDEX {} ON {name} (`success`)", quote_identifier(&format!("{}_s_idx", table.table))),
     ]
-}
-
-/// The statements that make the history table where `CREATE TABLE … AS SELECT` is not allowed (GTID consistency):
-/// the row is written afterwards.
-pub fn create_history_table_then_row(
-    table: &TableName,
-    tablespace: Option<&str>,
-    baseline: Option<(&NewRow, Option<&str>)>,
-) -> Vec<String> {
-    let mut statements = create_history_table(table, tablespace, None);
-    statements.extend(baseline.map(|(row, by)| insert_row(table, row, by)));
-    statements
 }
 
 fn select_row(dialect: Dialect, row: &NewRow, installed_by: Option<&str>) -> String {

@@ -1,0 +1,377 @@
+//! A script of MySQL or MariaDB, whose DDL commits what came before it and itself.
+//!
+//! What lies between two such statements is one transaction. So after a failure just the work since the last DDL is
+//! rolled back, as Flyway leaves it; how far that is stands in the record of progress, and the next run goes on there.
+//!
+//! | statements | done |
+//! |---|---|
+//! | no DDL | one transaction together with the history row |
+//! | the work before a DDL | committed by it, together with the record that says so |
+//! | DDL | by itself; the record follows it at once |
+//! | from LOCK TABLES to UNLOCK TABLES | each by itself: a transaction or a record would end the locks |
+
+use std::time::Instant;
+
+use whimbrel_database::{Progress, RolledBack};
+use whimbrel_migration::finding::Finding;
+use whimbrel_migration::history::NewRow;
+use whimbrel_migration::plan::RunMode;
+use whimbrel_migration::scan::Effect;
+use whimbrel_migration::script::ScriptId;
+
+use super::Engine;
+use super::failing::{FailedStatement, Interruption};
+use super::stepwise::{Part, parts, whole};
+use super::transactional::millis;
+use crate::failure::{Failure, Kept};
+use crate::report::{Event, Level};
+
+/// Where we are in a script.
+struct Course {
+    progress: Progress,
+    /// The first statement of the open transaction.
+    open_since: Option<usize>,
+    /// Between LOCK TABLES and UNLOCK TABLES.
+    locked: bool,
+    /// A record of this script is in the database.
+    recorded: bool,
+}
+
+/// Where and when a script stopped.
+#[derive(Clone, Copy)]
+struct At {
+    id: ScriptId,
+    rank: i32,
+    /// The statement that did not end well.
+    index: usize,
+    /// Whether it commits.
+    commits: bool,
+    millis: u64,
+}
+
+impl Engine<'_> {
+    /// Runs a script whose DDL commits.
+    pub(super) async fn run_in_segments(
+        &mut self,
+        id: ScriptId,
+        rank: i32,
+        resumes: Option<Progress>,
+    ) -> Result<u64, Failure> {
+        let text = self.set.text(id)?;
+        let started = Instant::now();
+        let parts = parts(self.settings.migration.dialect, &text).map_err(|error| {
+            Failure::from(error.to_finding().in_script(self.set.script(id).script.clone()))
+        })?;
+        let progress = match resumes {
+            Some(progress) => progress,
+            None => self.interrupted(id, rank, parts.len()).await?,
+        };
+        let recorded = progress.statements_done > 0 || progress.failed;
+        let mut course = Course { progress, open_since: None, locked: false, recorded };
+        self.take_up_again(id, &parts, &course.progress).await?;
+        if commits_early(&parts) {
+            // The table of records is made here: inside of a transaction that would be DDL too.
+            self.record(&mut course).await?;
+        }
+        let first = course.progress.statements_done;
+        for (index, part) in parts.iter().enumerate().skip(first) {
+            if let Err(interruption) = self.run_one(id, part, index, parts.len(), &mut course).await {
+                let at = At { id, rank, index, commits: commits(part), millis: millis(started) };
+                return Err(self.stopped_in_segment(at, course, interruption).await);
+            }
+        }
+        let millis = millis(started);
+        let row = NewRow::of_script(self.set.script(id), rank, whole(millis), true);
+        self.end_with_row(&course, &row)
+            .await
+            .map_err(Failure::database("write the history row of a script that was applied"))?;
+        Ok(millis)
+    }
+
+    async fn run_one(
+        &mut self,
+        id: ScriptId,
+        part: &Part,
+        index: usize,
+        total: usize,
+        course: &mut Course,
+    ) -> Result<(), Interruption> {
+        let ours = |what| move |error| Interruption::Ours(Failure::database(what)(error));
+        let commits = commits(part);
+        if commits && let Some(since) = course.open_since {
+            if index > since {
+                course.progress.statements_done = index;
+                self.record(course).await.map_err(Interruption::Ours)?;
+            }
+        } else if !commits && course.open_since.is_none() && !course.locked {
+            self.session.begin().await.map_err(ours("begin a transaction"))?;
+            course.open_since = Some(index);
+        }
+        self.run_statement(id, &part.place, None).await?;
+        if commits {
+            course.open_since = None;
+            course.locked = match part.effect {
+                Effect::ImplicitCommit("LOCK TABLES") => true,
+                Effect::ImplicitCommit("UNLOCK TABLES") => false,
+                _ => course.locked,
+            };
+            course.progress.statements_done = index + 1;
+            if !course.locked && index + 1 < total {
+                self.record(course).await.map_err(Interruption::Ours)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn record(&mut self, course: &mut Course) -> Result<(), Failure> {
+        // What stands as failed stays so until the script is through.
+        let written = self.session.write_progress(&self.table, &course.progress).await;
+        course.recorded = true;
+        written.map_err(Failure::database("write the progress"))
+    }
+
+    /// The row goes into the transaction that is open, so that a script without DDL and its row are one.
+    async fn end_with_row(
+        &mut self,
+        course: &Course,
+        row: &NewRow,
+    ) -> Result<(), whimbrel_database::DatabaseError> {
+        if course.locked {
+            self.session.query("UNLOCK TABLES").await?;
+        }
+        if course.open_since.is_none() {
+            self.session.begin().await?;
+        }
+        self.session.record_success_here(&self.table, row, course.recorded).await?;
+        self.session.commit().await
+    }
+
+    /// Says where the script goes on, if it does, and that it may; what was set by the part that is done is set again.
+    async fn take_up_again(
+        &mut self,
+        id: ScriptId,
+        parts: &[Part],
+        progress: &Progress,
+    ) -> Result<(), Failure> {
+        let done = progress.statements_done.min(parts.len());
+        if done == 0 {
+            return Ok(());
+        }
+        let script = self.set.script(id).script.clone();
+        let killed_at_lock = !progress.failed
+            && parts.get(done).is_some_and(|part| part.effect == Effect::ImplicitCommit("LOCK TABLES"));
+        let lost = parts[..done].iter().find_map(|part| match left_behind(&part.place.text) {
+            Left::Lost(what) => Some((what, part.place.place.line)),
+            Left::Setting | Left::Nothing => None,
+        });
+        let lost = match killed_at_lock {
+            true => Some(("what was done under LOCK TABLES is not known", parts[done].place.place.line)),
+            false => lost,
+        };
+        if let Some((what, line)) = lost {
+            let finding = Finding::error(
+                "cannot-go-on",
+                format!("{done} of its {} statements are done, and the rest needs {what}", parts.len()),
+            );
+            return Err(finding
+                .in_script(script)
+                .at(line, 1)
+                .next_step("undo by hand what was done, run repair, then run migrate again")
+                .into());
+        }
+        self.say(
+            Level::Warn,
+            Event::Notice,
+            &format!("{script} goes on with statement {} of {}", done + 1, parts.len()),
+        );
+        for part in parts[..done].iter().filter(|part| left_behind(&part.place.text) == Left::Setting) {
+            if let Err(Interruption::Statement(failed)) = self.run_statement(id, &part.place, None).await {
+                return Err(self.script_failure(id, RunMode::StatementByStatement, *failed, Kept::Nothing));
+            }
+        }
+        Ok(())
+    }
+
+    /// Rolls back what can be, and writes down what stayed.
+    async fn stopped_in_segment(
+        &mut self,
+        at: At,
+        mut course: Course,
+        interruption: Interruption,
+    ) -> Failure {
+        let lost =
+            matches!(&interruption, Interruption::Statement(failed) if failed.error.is_connection_lost());
+        let mut is_known = true;
+        if !lost {
+            let rolled_back = self.roll_back_segment(&course).await;
+            (course.progress.statements_done, is_known) =
+                done_after(rolled_back, &course, at.index, at.commits);
+        }
+        let failed = match interruption {
+            Interruption::Statement(failed) => *failed,
+            Interruption::Stopped(stopped) => {
+                if course.recorded
+                    && let Err(failure) = self.record(&mut course).await
+                {
+                    tracing::warn!(target: "whimbrel", "{failure}");
+                }
+                return Failure::Stopped(stopped);
+            }
+            Interruption::Scan(error) => {
+                return error.to_finding().in_script(self.set.script(at.id).script.clone()).into();
+            }
+            Interruption::Ours(failure) => return failure,
+        };
+        self.failed_segment(at, course, failed, is_known).await
+    }
+
+    async fn failed_segment(
+        &mut self,
+        at: At,
+        mut course: Course,
+        mut failed: FailedStatement,
+        is_known: bool,
+    ) -> Failure {
+        let done = course.progress.statements_done;
+        let kept = match done {
+            _ if !is_known => Kept::ItsOwn,
+            0 => Kept::Nothing,
+            done => Kept::Statements { done, total: course.progress.statements },
+        };
+        if !is_known {
+            failed.notes.push(
+                "not everything could be rolled back: a statement before it committed (a procedure does that), or \
+                 wrote into a table without transactions (MyISAM)"
+                    .to_owned(),
+            );
+        }
+        if !failed.error.is_connection_lost() {
+            let row = NewRow::of_script(self.set.script(at.id), at.rank, whole(at.millis), false);
+            if let Err(failure) = self.record_failed_segment(&mut course, &row, is_known).await {
+                failed.notes.push(format!("the failure could not be written into the history: {failure}"));
+            }
+        }
+        // Which statements are rolled back does not hang on how the script was meant to run.
+        self.script_failure(at.id, RunMode::StatementByStatement, failed, kept)
+    }
+
+    async fn roll_back_segment(&mut self, course: &Course) -> RolledBack {
+        if course.locked
+            && let Err(error) = self.session.query("UNLOCK TABLES").await
+        {
+            tracing::debug!(target: "whimbrel", "no tables were unlocked: {error}");
+        }
+        self.session.rollback().await.unwrap_or(RolledBack::Everything)
+    }
+
+    async fn record_failed_segment(
+        &mut self,
+        course: &mut Course,
+        row: &NewRow,
+        is_known: bool,
+    ) -> Result<(), Failure> {
+        let write = "write the failed row";
+        self.session.reset().await.map_err(Failure::database(write))?;
+        if !is_known {
+            // Nobody can go on from here: what is done is not known.
+            if course.recorded {
+                let deleted = self.session.delete_progress(&self.table, &course.progress.script).await;
+                deleted.map_err(Failure::database(write))?;
+            }
+            return self.session.append_history(&self.table, row).await.map_err(Failure::database(write));
+        }
+        self.record(course).await?;
+        let written = self.session.record_failure(&self.table, row, &course.progress).await;
+        written.map_err(Failure::database(write))
+    }
+}
+
+/// How many statements are done for certain, and whether that is all that was kept.
+fn done_after(rolled_back: RolledBack, course: &Course, index: usize, commits: bool) -> (usize, bool) {
+    match (rolled_back, course.open_since) {
+        // Under LOCK TABLES each statement counts for itself, and before a DDL nothing was open.
+        (_, None) => (index, true),
+        (RolledBack::Everything, Some(since)) => (since, true),
+        // A DDL commits what came before it even when it fails.
+        (RolledBack::AlreadyOver, Some(_)) if commits => (index, true),
+        (RolledBack::AlreadyOver | RolledBack::NotEverything, Some(since)) => (since, false),
+    }
+}
+
+fn commits(part: &Part) -> bool {
+    matches!(part.effect, Effect::ImplicitCommit(_) | Effect::NonTransactional(_))
+}
+
+/// Whether something is committed before the script is through: then it needs a record.
+fn commits_early(parts: &[Part]) -> bool {
+    parts.len() > 1 && parts.iter().any(commits)
+}
+
+/// What a statement leaves in its session for those after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    /// It can simply be said again.
+    Setting,
+    /// It cannot; the words end the sentence "the rest needs …".
+    Lost(&'static str),
+}
+
+fn left_behind(statement: &str) -> Left {
+    let words = super::stepwise::words(statement);
+    let is =
+        |index: usize, word: &str| words.get(index).is_some_and(|found| found.eq_ignore_ascii_case(word));
+    let text = statement.to_ascii_lowercase();
+    if is(0, "create") && is(1, "temporary") {
+        Left::Lost("a temporary table of theirs")
+    } else if is(0, "prepare") {
+        Left::Lost("a statement that they prepared")
+    } else if text.contains(":=")
+        || text.contains("into @")
+        || (is(0, "set") && text.contains('@') && text.contains('('))
+    {
+        Left::Lost("a variable that they set")
+    } else if is(0, "set") || is(0, "use") || (text.trim_start().starts_with("/*!") && text.contains(" set "))
+    {
+        Left::Setting
+    } else {
+        Left::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_rolled_back_is_told_as_it_is() {
+        let progress = Progress {
+            installed_rank: 1,
+            script: String::new(),
+            checksum: 0,
+            statements_done: 2,
+            statements: 9,
+            failed: false,
+            new_index: None,
+        };
+        let course =
+            |open_since| Course { progress: progress.clone(), open_since, locked: false, recorded: true };
+        assert_eq!(done_after(RolledBack::Everything, &course(Some(2)), 5, false), (2, true));
+        assert_eq!(done_after(RolledBack::AlreadyOver, &course(Some(2)), 5, true), (5, true));
+        assert_eq!(done_after(RolledBack::Everything, &course(Some(2)), 5, true), (2, true));
+        assert_eq!(done_after(RolledBack::AlreadyOver, &course(Some(2)), 5, false), (2, false));
+        assert_eq!(done_after(RolledBack::NotEverything, &course(Some(2)), 5, false), (2, false));
+        assert_eq!(done_after(RolledBack::Everything, &course(None), 5, true), (5, true));
+    }
+
+    #[test]
+    fn what_the_rest_of_a_script_needs_from_its_beginning() {
+        assert_eq!(left_behind("CREATE TABLE a (i int)"), Left::Nothing);
+        assert_eq!(left_behind("SET foreign_key_checks = 0"), Left::Setting);
+        assert_eq!(left_behind("/*!40014 SET @old = @@unique_checks, unique_checks = 0 */"), Left::Setting);
+        assert_eq!(left_behind("USE other"), Left::Setting);
+        assert!(matches!(left_behind("SET @id = LAST_INSERT_ID()"), Left::Lost(_)));
+        assert!(matches!(left_behind("SELECT max(id) INTO @id FROM a"), Left::Lost(_)));
+        assert!(matches!(left_behind("create temporary table t (i int)"), Left::Lost(_)));
+    }
+}
