@@ -34,6 +34,7 @@
 //! | what is this file called, which version is it | [`name`], [`version`] |
 //! | what are its contents worth | [`encoding`], [`checksum`], [`placeholder`], [`conf`] |
 //! | which statements are in it, and how may they run | [`scan`], [`dialect`] |
+//! | what does a statement lock, and how is it undone | [`risk`], [`inverse`], [`statement`] |
 //! | what does the database say | [`history`], [`sql`] |
 //! | what follows | [`state`], [`validate`], [`plan`], [`repair`], [`baseline`], [`check`] |
 //! | what is told | [`finding`], [`record`], [`redact`] |
@@ -47,16 +48,19 @@ pub mod dialect;
 pub mod encoding;
 pub mod finding;
 pub mod history;
+pub mod inverse;
 pub mod name;
 pub mod placeholder;
 pub mod plan;
 pub mod record;
 pub mod redact;
 pub mod repair;
+pub mod risk;
 pub mod scan;
 pub mod script;
 pub mod settings;
 pub mod sql;
 pub mod state;
+pub mod statement;
 pub mod validate;
 pub mod version;

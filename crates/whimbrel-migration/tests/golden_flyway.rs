@@ -73,6 +73,7 @@ fn other_recorded_cases_agree_too() {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "the counts are worth reading")]
 fn compare(cases: &str, differ_on_purpose: &[(&str, &str)], at_least: usize) {
     let mut families: BTreeMap<String, [usize; 4]> = BTreeMap::new();
     let mut differences = Vec::new();
