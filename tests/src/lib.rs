@@ -14,6 +14,7 @@ pub mod proxy;
 pub mod random;
 pub mod registry;
 pub mod release;
+pub mod server;
 pub mod testbed;
 
 use std::time::{Duration, Instant};

@@ -2,7 +2,8 @@
 //!
 //! Each part is looked for by itself, strongest first: `<DATABASE>_DATABASE_URL` and its siblings (`…_JDBC`, `…_HOST`,
 //! `…_PORT`, `…_NAME`, `…_USER`, `…_PASSWORD`), the file that `…_URL_FILE` names, and the key of the project file in
-//! `<secrets>/<secret>/<key>`. A separate user or password wins over the URL's.
+//! `<secrets>/<secret>/<key>`. A separate user or password wins over the URL's. Where all of them leave the password
+//! open, PostgreSQL's own password file has the last word (`.pgpass`, `PGPASSFILE`).
 
 use std::path::{Path, PathBuf};
 
@@ -89,7 +90,7 @@ pub fn resolve(
         Some(url) => Some(url),
         None => lookup.part("JDBC")?,
     };
-    let (mut target, warnings) = match url {
+    let (mut target, mut warnings): (Target, Vec<String>) = match url {
         Some(url) => {
             let (target, warnings) = Target::parse(&url)
                 .map_err(|source| CredentialsError::Url { database: name.to_owned(), source })?;
@@ -103,6 +104,8 @@ pub fn resolve(
     if let Some(password) = lookup.part("PASSWORD")? {
         target = target.with_password(password);
     }
+    let (target, warning) = crate::libpq::complete(target, environment);
+    warnings.extend(warning);
     Ok(Credentials { target, warnings })
 }
 

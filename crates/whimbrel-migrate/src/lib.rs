@@ -10,6 +10,7 @@ pub mod engine;
 pub mod failure;
 pub mod files;
 pub mod flyway;
+mod libpq;
 pub mod patience;
 pub mod render;
 pub mod report;
