@@ -3,7 +3,7 @@
 # programs.sh --path NAME print where a program is or would be
 #
 #   kubernetes coredns helm tilt   from Go modules        (Go 1.25 or newer; a C compiler for tilt)
-#   flyway                         from Maven artefacts   (JDK 17 or newer, Maven)
+#   flyway flyway-driver           from Maven artefacts   (JDK 17 or newer, Maven)
 #   cargo-deny sqlx-cli            from crates            (cargo)
 #   devcontainer                   from npm               (Node 20 or newer)
 #
@@ -29,7 +29,7 @@ hashed() {
 folder() {
   case $1 in
     kubernetes | coredns | helm | tilt) hashed "$1" "go/$1" ;;
-    flyway) hashed flyway flyway ;;
+    flyway | flyway-driver) hashed "$1" "$1" ;;
     cargo-deny) printf 'cargo-deny-%s' $cargo_deny_version ;;
     sqlx-cli) printf 'sqlx-cli-%s' $sqlx_cli_version ;;
     devcontainer) printf 'devcontainer-%s' $devcontainer_version ;;
@@ -82,6 +82,23 @@ here=$(dirname "$(readlink -f "$0")")
 exec java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$here/lib/*" org.flywaydb.commandline.Main "$@"
 SCRIPT
   chmod +x "$1/flyway"
+}
+
+# One program for two versions: flyway-driver 10|11. The sources are compiled once, against the older one.
+build_flyway-driver() {
+  local version
+  cp -r "$testbed/flyway-driver" "$1/source"
+  for version in 11.20.3 10.22.0; do
+    mvn -q -B -f "$1/source/pom.xml" -Dflyway.version=$version dependency:copy-dependencies -DoutputDirectory="$1/lib-${version%%.*}"
+  done
+  javac -d "$1/classes" -cp "$1/lib-10/*" "$1"/source/src/main/java/whimbrel/*.java
+  rm -rf "$1/source"
+  cat >"$1/flyway-driver" <<'SCRIPT'
+#!/bin/sh
+here=$(dirname "$(readlink -f "$0")")
+exec java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Duser.timezone=UTC -cp "$here/classes:$here/lib-$1/*" whimbrel.Driver
+SCRIPT
+  chmod +x "$1/flyway-driver"
 }
 
 # Outside the checkout, so that its cargo settings (static programs) do not apply.

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     match golden::play_all(&files, &wanted, with_own) {
         Ok(report) => {
             print!("{}", report.text());
-            ExitCode::from(u8::from(report.differs()))
+            ExitCode::from(u8::from(report.differs()[0]))
         }
         Err(message) => unusable(&message),
     }

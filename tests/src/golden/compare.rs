@@ -94,7 +94,10 @@ pub(super) fn info_lines(rows: &Value) -> Value {
     })
 }
 
-/// The checksums of the same lines.
-pub(super) fn checksums(rows: &Value) -> Value {
-    list(rows, |row| row["checksum"].clone())
+/// The same lines with their checksums.
+pub(super) fn lines_with_checksums(rows: &Value) -> Value {
+    list(rows, |row| {
+        let version = text(&row["version"]);
+        json!([row["category"], version, row["description"], row["type"], row["state"], row["checksum"]])
+    })
 }

@@ -13,7 +13,7 @@ use whimbrel_cli::signals::Stop;
 use whimbrel_migrate::report::Reporter;
 use whimbrel_migrate::run::{Report, carry_out};
 
-use super::compare::text;
+use super::compare::lines_with_checksums;
 use super::server::Place;
 use crate::program::{clean, run, whimbrel};
 
@@ -24,6 +24,11 @@ const CALL: Duration = Duration::from_secs(90);
 pub(super) struct Settings(BTreeMap<String, String>);
 
 impl Settings {
+    /// These settings, as they are.
+    pub(super) fn of(settings: BTreeMap<String, String>) -> Self {
+        Self(settings)
+    }
+
     /// Those of a case and of its step, which win.
     pub(super) fn new(case: &Value, step: &Value, root: &Path) -> Self {
         let folder = root.parent().expect("the location is in a folder").display().to_string();
@@ -110,12 +115,8 @@ pub(super) fn flyway(place: &Place, settings: &Settings, verb: &str, root: &Path
         .unwrap_or_else(|_| json!({"error": {"errorCode": "no document", "message": ended.said()}}))
 }
 
-/// The checksums of the lines of `info`, which only Flyway's API shows: from the same face, asked as a library.
-pub(super) fn flyway_checksums(
-    place: &Place,
-    settings: &Settings,
-    runtime: &tokio::runtime::Runtime,
-) -> Value {
+/// The lines of `info` with their checksums, which only Flyway's API shows: from the same face, asked as a library.
+pub(super) fn flyway_lines(place: &Place, settings: &Settings, runtime: &tokio::runtime::Runtime) -> Value {
     let Ok(invocation) = whimbrel_migrate::flyway::parse(&settings.flyway_arguments("info"), &login(place))
     else {
         return Value::Null;
@@ -128,7 +129,7 @@ pub(super) fn flyway_checksums(
         carry_out(&reporter, &settings, stop).await
     });
     match run.turns.first().and_then(|turn| turn.report.as_ref()) {
-        Some(Report::Info(report)) => report.migrations.iter().map(|row| json!(row.checksum)).collect(),
+        Some(Report::Info(report)) => lines_with_checksums(&json!(report.migrations)),
         _ => Value::Null,
     }
 }
@@ -154,23 +155,4 @@ pub(super) fn own(place: &Place, settings: &Settings, verb: &str, root: &Path) -
 
 fn program() -> std::ffi::OsString {
     whimbrel("whimbrel-migrate").get_program().to_owned()
-}
-
-/// An own `info` line in Flyway's form.
-pub(super) fn own_lines(database: &Value) -> Value {
-    database["migrations"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|row| {
-            json!([
-                row["category"],
-                text(&row["version"]),
-                row["description"],
-                row["type"],
-                row["state"],
-                row["checksum"]
-            ])
-        })
-        .collect()
 }

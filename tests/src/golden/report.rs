@@ -46,7 +46,7 @@ pub struct Report {
 
 impl Report {
     /// Adds one case: as `flyway`, and as our own verbs answered it, where they were asked.
-    pub fn add(&mut self, id: &str, flyway: &Verdict, own: Option<&Verdict>) {
+    pub fn add(&mut self, id: &str, engine: &str, flyway: &Verdict, own: Option<&Verdict>) {
         let family = self.families.entry(id.split('/').next().unwrap_or_default().to_owned()).or_default();
         for (column, verdict) in [Some(flyway), own].into_iter().enumerate() {
             let Some(verdict) = verdict else { continue };
@@ -58,15 +58,15 @@ impl Report {
                 Verdict::NotAsked(setting) => *self.settings.entry(setting.clone()).or_default() += 1,
                 Verdict::Differs(differences) => {
                     let lines = differences.iter().map(|difference| format!("\n    {difference}"));
-                    self.differing[column].push(format!("{id}{}", lines.collect::<String>()));
+                    self.differing[column].push(format!("{engine}{id}{}", lines.collect::<String>()));
                 }
             }
         }
     }
 
-    /// Whether anything differs that should not, in either column.
-    pub fn differs(&self) -> bool {
-        self.differing.iter().any(|differing| !differing.is_empty())
+    /// Whether anything differs that should not: as `flyway`, and as our own verbs answered.
+    pub fn differs(&self) -> [bool; 2] {
+        [!self.differing[0].is_empty(), !self.differing[1].is_empty()]
     }
 
     /// Families, differences, reasons, and the closing line.

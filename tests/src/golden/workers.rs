@@ -44,12 +44,13 @@ pub fn play_all(files: &[PathBuf], wanted: &dyn Fn(&str) -> bool, with_own: bool
         for Compared { id, content, differences } in compared.into_iter().filter(|vector| wanted(&vector.id))
         {
             let situation = Situation { case: &Value::Null, content: &content, column: Column::Vector };
-            report.add(&id, &verdict(&situation, differences), None);
+            report.add(&id, "", &verdict(&situation, differences), None);
         }
     }
     cases.retain(|case| wanted(text(&case["id"])));
     for (case, flyway, own) in in_parallel(&cases, with_own) {
-        report.add(text(&cases[case]["id"]), &flyway, own.as_ref());
+        let engine = format!("{} ", Engine::of(&cases[case]));
+        report.add(text(&cases[case]["id"]), &engine, &flyway, own.as_ref());
     }
     Ok(report)
 }
