@@ -88,6 +88,16 @@ pub static REASONS: &[Reason] = &[
         },
     },
     Reason {
+        slug: "nothing-made",
+        why: "where a run cannot begin, no empty history table is left behind; Flyway makes it and then fails",
+        applies: |_, differences| {
+            let history = differences.iter().find(|difference| difference.what == "history");
+            history
+                .is_some_and(|history| history.expected == Value::Array(Vec::new()) && history.got.is_null())
+                && answers_agree(differences)
+        },
+    },
+    Reason {
         slug: "not-in-a-transaction",
         why: "statements that cannot run in a transaction and that Flyway does not know as such are run outside of one",
         applies: |situation, differences| {
