@@ -3,10 +3,12 @@
 //! The nearest file from the working directory upwards is read, as `Cargo.toml` is found. Paths inside it are
 //! relative to its folder. Unknown keys are errors: a misspelt one that is silently ignored costs an afternoon.
 
+mod length;
 mod load;
 mod model;
 
 pub use load::{ProjectError, STATE_FOLDER};
 pub use model::{
-    Check, Cluster, DEFAULT_NAMESPACE, Database, Image, Keys, Project, ProjectFile, ProjectName, Registry,
+    Check, Cluster, DEFAULT_NAMESPACE, Database, Image, Keys, Migrate, Project, ProjectFile, ProjectName,
+    Registry,
 };

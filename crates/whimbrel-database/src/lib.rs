@@ -15,6 +15,7 @@ mod progress;
 mod session;
 mod sqlite;
 mod target;
+mod waiting;
 
 pub use error::{BoxError, ConnectError, ConnectErrorKind, DatabaseError, ServerError};
 pub use history::{FinishError, HistoryRowError};
@@ -25,3 +26,4 @@ pub use session::{
     RolledBack, Row, Session, SessionFacts, TransactionFate, TransactionId,
 };
 pub use target::{ChannelBindingMode, Endpoint, EngineKind, Target, TargetError, TargetWarning, TlsMode};
+pub use waiting::{Blocker, StatementLimits};

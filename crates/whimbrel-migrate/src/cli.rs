@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
 use whimbrel_cli::args::{GlobalArgs, duration, pair};
+use whimbrel_cli::project::Migrate;
+
+use crate::timeouts::Timeouts;
 
 /// Apply SQL migrations to PostgreSQL, with Flyway's schema history
 #[derive(Clone, Debug, Parser)]
@@ -91,6 +94,18 @@ pub struct Options {
     #[arg(long, value_name = "DURATION", value_parser = duration, env = "WHIMBREL_GRACE", hide_env = true)]
     pub grace: Option<Duration>,
 
+    /// Let a statement wait so long for a lock; 0: for ever [default: 5s in scripts that can be rolled back]
+    #[arg(long, value_name = "DURATION", value_parser = duration, env = "WHIMBREL_LOCK_TIMEOUT", hide_env = true)]
+    pub lock_timeout: Option<Duration>,
+
+    /// Let a statement run so long; 0: for ever [default: as the server says]
+    #[arg(long, value_name = "DURATION", value_parser = duration, env = "WHIMBREL_STATEMENT_TIMEOUT", hide_env = true)]
+    pub statement_timeout: Option<Duration>,
+
+    /// Try a script so often again that lost a lock and was rolled back [default: 10]
+    #[arg(long, value_name = "NUMBER", env = "WHIMBREL_LOCK_RETRIES", hide_env = true)]
+    pub lock_retries: Option<u32>,
+
     /// Go up to this version only: a version, latest, current or next
     #[arg(long, value_name = "VERSION", env = "WHIMBREL_TARGET", hide_env = true)]
     pub target: Option<String>,
@@ -134,4 +149,17 @@ pub struct Options {
     /// Write the run record to this file as well
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+}
+
+impl Options {
+    /// The limits: the command line's and the environment's, else the project's, else the usual ones.
+    pub fn timeouts(&self, project: &Migrate) -> Timeouts {
+        let usual = Timeouts::usual();
+        Timeouts {
+            lock: self.lock_timeout.or(project.lock_timeout),
+            statement: self.statement_timeout.or(project.statement_timeout),
+            lock_retries: self.lock_retries.or(project.lock_retries).unwrap_or(usual.lock_retries),
+            ..usual
+        }
+    }
 }

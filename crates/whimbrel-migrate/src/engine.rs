@@ -4,14 +4,17 @@ mod failing;
 mod locking;
 mod migrate;
 mod open;
+mod retrying;
 mod segments;
 mod stepwise;
 mod transactional;
 mod verbs;
+mod waiting;
 
 use std::collections::HashMap;
 
 use whimbrel_database::Session;
+use whimbrel_migration::directive::Directives;
 use whimbrel_migration::finding::Finding;
 use whimbrel_migration::history::{History, HistoryRow};
 use whimbrel_migration::record::ScriptRecord;
@@ -24,6 +27,7 @@ use crate::patience::Patience;
 use crate::report::{Event, Level, Reporter};
 use crate::set::{ScriptSet, SetError};
 use crate::settings::{CommonSettings, DatabaseSettings};
+use crate::timeouts::Timeouts;
 
 pub use migrate::{MigrateReport, PlannedScript};
 pub use verbs::{BaselineReport, CleanReport, InfoReport, InfoRow, RepairReport, ValidateReport};
@@ -39,6 +43,9 @@ pub struct Engine<'a> {
     set: ScriptSet,
     /// What is known about the statements of scripts that were planned.
     facts: HashMap<ScriptId, ScanFacts>,
+    /// The limits of the script at hand, and how often it was tried.
+    timeouts: Timeouts,
+    attempts: retrying::Attempts,
     /// What was run so far, the failed one included.
     ran: Vec<ScriptRecord>,
     /// The database's version when it was last looked at.
@@ -115,6 +122,9 @@ impl Engine<'_> {
             return Ok(facts.clone());
         }
         let text = self.set.text(id)?;
+        // Before anything runs: a script that nobody could limit must not be found halfway.
+        let script = || self.set.script(id).script.clone();
+        Directives::parse(&text).map_err(|error| error.to_finding().in_script(script()))?;
         let facts = scan::facts(self.settings.migration.dialect, text.as_bytes())
             .map_err(|error| error.to_finding().in_script(self.set.script(id).script.clone()))?;
         self.facts.insert(id, facts.clone());

@@ -322,7 +322,11 @@ fn kind_of(findings: &[Finding]) -> ErrorKind {
         finding.slug.starts_with("placeholder-")
             || matches!(
                 finding.slug,
-                "bad-script-conf" | "target-unknown" | "callback-not-supported" | "no-schema"
+                "bad-directive"
+                    | "bad-script-conf"
+                    | "target-unknown"
+                    | "callback-not-supported"
+                    | "no-schema"
             )
     };
     if findings.iter().any(is_setting) { ErrorKind::Usage } else { ErrorKind::No }
@@ -360,7 +364,9 @@ fn server_hint(error: &ServerError) -> Option<String> {
             "a new enum value can be used by the next script only, not by the one that adds it".to_owned()
         }
         "55P03" | "57014" => {
-            "somebody else held a lock for too long: look at pg_stat_activity and pg_locks".to_owned()
+            "somebody else held a lock for too long: look at pg_stat_activity and pg_locks; --lock-timeout and \
+             --statement-timeout say how long is too long"
+                .to_owned()
         }
         "40P01" => "a deadlock with another session: run migrate again".to_owned(),
         "53100" => "the server's disk is full".to_owned(),

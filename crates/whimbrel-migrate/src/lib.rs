@@ -17,3 +17,4 @@ pub mod report;
 pub mod run;
 pub mod set;
 pub mod settings;
+pub mod timeouts;

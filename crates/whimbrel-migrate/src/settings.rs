@@ -9,7 +9,7 @@ use uuid::Uuid;
 use whimbrel_cli::args::GlobalArgs;
 use whimbrel_cli::env::{self, Environment};
 use whimbrel_cli::error::{CommandError, ErrorKind};
-use whimbrel_cli::project::Project;
+use whimbrel_cli::project::{Migrate, Project};
 use whimbrel_database::Target;
 use whimbrel_migration::encoding::Encoding;
 use whimbrel_migration::history::{BASELINE_DESCRIPTION, DEFAULT_TABLE};
@@ -19,6 +19,7 @@ use whimbrel_migration::version::Version;
 
 use crate::cli::{Options, Verb};
 use crate::credentials::{self, CredentialsError};
+use crate::timeouts::Timeouts;
 
 /// Where Kubernetes reads the last words of a container from.
 const TERMINATION_LOG: &str = "/dev/termination-log";
@@ -59,6 +60,8 @@ pub struct CommonSettings {
     pub grace: Duration,
     /// Our own deadline.
     pub deadline: Option<Duration>,
+    /// How long statements wait and run.
+    pub timeouts: Timeouts,
     /// Whether `clean` may do it.
     pub clean_enabled: bool,
     /// Where the run record goes for Kubernetes.
@@ -159,7 +162,7 @@ pub fn resolve(
     environment: &impl Environment,
     folder: &Path,
 ) -> Result<RunSettings, CommandError> {
-    let common = common_settings(options, environment);
+    let mut common = common_settings(options, environment);
     let project = match Project::find(global.config.as_deref(), folder) {
         Ok(project) => project,
         Err(error) => {
@@ -172,6 +175,7 @@ pub fn resolve(
             };
         }
     };
+    common.timeouts = options.timeouts(&project.file.migrate);
     let secrets = options.secrets.clone().unwrap_or_else(|| project.state_path("secrets"));
     let databases = chosen(&project, options, environment)?
         .into_iter()
@@ -238,6 +242,7 @@ fn common_settings(options: &Options, environment: &impl Environment) -> CommonS
         lock_wait: options.lock_wait.unwrap_or(LOCK_WAIT),
         grace: options.grace.unwrap_or(GRACE),
         deadline: options.deadline,
+        timeouts: options.timeouts(&Migrate::default()),
         clean_enabled: options.clean_enabled,
         termination_log: termination_log.filter(|path| !path.as_os_str().is_empty()),
         report: options.report.clone(),

@@ -32,7 +32,7 @@
 //! | question | module |
 //! |---|---|
 //! | what is this file called, which version is it | [`name`], [`version`] |
-//! | what are its contents worth | [`encoding`], [`checksum`], [`placeholder`], [`conf`] |
+//! | what are its contents worth | [`encoding`], [`checksum`], [`placeholder`], [`conf`], [`directive`] |
 //! | which statements are in it, and how may they run | [`scan`], [`dialect`] |
 //! | what does a statement lock, and how is it undone | [`risk`], [`inverse`], [`statement`] |
 //! | what does the database say | [`history`], [`sql`] |
@@ -45,6 +45,7 @@ pub mod check;
 pub mod checksum;
 pub mod conf;
 pub mod dialect;
+pub mod directive;
 pub mod encoding;
 pub mod finding;
 pub mod history;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +70,9 @@ pub struct ProjectFile {
     pub cluster: Option<Cluster>,
     /// `[check]`.
     pub check: Check,
+    /// `[migrate]`.
+    #[serde(skip_serializing_if = "Migrate::is_empty")]
+    pub migrate: Migrate,
     /// `[placeholders]`: for every database.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub placeholders: BTreeMap<String, String>,
@@ -167,6 +171,28 @@ impl Default for Check {
 
 fn yes() -> bool {
     true
+}
+
+/// `[migrate]`: how scripts are run, where neither the command line nor the environment says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Migrate {
+    /// How long a statement waits for a lock, such as `"2s"`; `"0"`: for ever.
+    #[serde(skip_serializing_if = "Option::is_none", with = "super::length")]
+    pub lock_timeout: Option<Duration>,
+    /// How long a statement may run; `"0"`: for ever.
+    #[serde(skip_serializing_if = "Option::is_none", with = "super::length")]
+    pub statement_timeout: Option<Duration>,
+    /// How often a script that lost a lock is tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock_retries: Option<u32>,
+}
+
+impl Migrate {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// `[databases.<name>]`.

@@ -25,6 +25,7 @@ pub fn resolved_settings(project: &Project) -> Result<String, toml::ser::Error> 
     let file = ProjectFile {
         project: project.file.project.clone(),
         check: project.file.check.clone(),
+        migrate: project.file.migrate.clone(),
         placeholders: project.file.placeholders.clone(),
         databases: project.enabled().map(resolved).collect(),
         ..ProjectFile::default()

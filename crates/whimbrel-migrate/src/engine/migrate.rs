@@ -91,7 +91,10 @@ impl Engine<'_> {
                 }
                 Err(failure) => {
                     self.unlock_quietly().await;
-                    return Err(failure);
+                    if !self.may_try_again(&failure) {
+                        return Err(failure);
+                    }
+                    self.pause_before_retry(&failure).await?;
                 }
             }
         }
@@ -168,12 +171,16 @@ impl Engine<'_> {
             millis,
         };
         if let Err(failure) = ran {
+            if self.may_try_again(&failure) {
+                return Err(failure);
+            }
             if matches!(failure, Failure::Script(_)) {
                 self.ran.push(record(ScriptOutcome::Failed));
             }
             self.say_failed(&path, &failure, millis);
             return Err(failure);
         }
+        self.attempts = Default::default();
         self.ran.push(record(ScriptOutcome::Applied));
         self.raise_version(version.as_ref());
         self.reporter

@@ -51,6 +51,8 @@ impl<'a> Engine<'a> {
             table: TableName::new(dialect, schema, table),
             set,
             facts: HashMap::new(),
+            timeouts: common.timeouts,
+            attempts: Default::default(),
             ran: Vec::new(),
             version: None,
             before: None,

@@ -43,6 +43,9 @@ impl Engine<'_> {
         resumes: Option<Progress>,
     ) -> Result<u64, Failure> {
         let text = self.set.text(id)?;
+        self.take_limits(id, &text)?;
+        let limits = self.timeouts.outside();
+        self.session.limit_statements(&limits).await.map_err(Failure::database("limit the statements"))?;
         let started = Instant::now();
         let total = usize::try_from(statements).unwrap_or(usize::MAX);
         let mut progress = match mode {

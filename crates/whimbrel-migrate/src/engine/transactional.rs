@@ -10,6 +10,7 @@ use whimbrel_migration::script::ScriptId;
 
 use super::Engine;
 use super::failing::{FailedStatement, Interruption, StatementPlace, shown};
+use super::waiting::{LockWatch, is_about_waiting};
 use crate::failure::{Failure, Kept};
 use crate::patience::Ended;
 use crate::report::{Event, Level};
@@ -21,8 +22,11 @@ impl Engine<'_> {
     /// Runs a script in a transaction; afterwards all of it and its row are there, or nothing.
     pub(super) async fn run_in_transaction(&mut self, id: ScriptId, rank: i32) -> Result<u64, Failure> {
         let text = self.set.text(id)?;
+        self.take_limits(id, &text)?;
         let started = Instant::now();
-        let begun = self.session.begin().await.map_err(Failure::database("begin a transaction"))?;
+        let limits = self.timeouts.in_transaction();
+        let begun =
+            self.session.begin_within(&limits).await.map_err(Failure::database("begin a transaction"))?;
         let ran = match self.run_statements(id, &text).await {
             Ok(()) => self.patience.check().map_err(Interruption::Stopped),
             Err(interruption) => Err(interruption),
@@ -95,13 +99,16 @@ impl Engine<'_> {
     ) -> Result<(), Interruption> {
         self.patience.check().map_err(Interruption::Stopped)?;
         let canceller = self.session.canceller();
+        let limit = self.timeouts.lock.or(self.timeouts.usual_lock);
+        let backend = self.session.facts().backend;
+        let watch = LockWatch::new(&self.settings, self.common, self.reporter, backend, limit);
         let session = &mut self.session;
-        let work = async {
+        let work = watch.during(async {
             match data {
                 Some(data) => session.copy_in(&statement.text, data).await,
                 None => session.execute(&statement.text).await,
             }
-        };
+        });
         match self.patience.let_end(&canceller, work).await {
             Ended::With(Ok(Executed { notices, .. })) => {
                 self.say_notices(id, &notices);
@@ -112,11 +119,15 @@ impl Engine<'_> {
                 let cancelled = error.server().is_some_and(whimbrel_database::ServerError::is_cancelled);
                 match self.patience.check() {
                     Err(stopped) if cancelled => Err(Interruption::Stopped(stopped)),
-                    _ => Err(Interruption::Statement(Box::new(FailedStatement::new(
-                        statement,
-                        error,
-                        &self.settings,
-                    )))),
+                    _ => {
+                        let mut failed = FailedStatement::new(statement, error, &self.settings);
+                        if is_about_waiting(&failed.error) {
+                            failed
+                                .notes
+                                .extend(watch.seen().iter().map(|who| format!("it waited for {who}")));
+                        }
+                        Err(Interruption::Statement(Box::new(failed)))
+                    }
                 }
             }
             Ended::Never => {

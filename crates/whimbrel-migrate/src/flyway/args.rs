@@ -13,6 +13,7 @@ use whimbrel_migration::version::Version;
 
 use crate::cli::Verb;
 use crate::settings::{CommonSettings, DatabaseSettings, GRACE, RunSettings};
+use crate::timeouts::Timeouts;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -221,6 +222,7 @@ impl Given {
                 .map_or(Duration::from_secs(u64::from(u32::MAX)), Duration::from_secs),
             grace: GRACE,
             deadline: None,
+            timeouts: Timeouts::default(),
             clean_enabled: !self.boolean("cleanDisabled", true)?,
             termination_log: environment.get(env::TERMINATION_LOG).map(PathBuf::from),
             report: None,

@@ -1,0 +1,118 @@
+//! A look at who keeps a statement waiting, from a second connection, while it waits.
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+use whimbrel_database::{Blocker, ConnectSettings, DatabaseError, Session};
+
+use super::failing::shown;
+use crate::report::{Event, Level, Reporter};
+use crate::settings::{CommonSettings, DatabaseSettings};
+
+/// A statement that is done before needs no look.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+/// The longest pause between two looks at a statement that runs for long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// As much of another session's statement is shown.
+const SHOWN_STATEMENT: usize = 80;
+
+/// What is needed to look from outside, without the session that waits.
+pub(super) struct LockWatch<'a> {
+    settings: &'a DatabaseSettings,
+    reporter: &'a Reporter,
+    run: &'a str,
+    backend: i32,
+    first_look: Duration,
+    seen: RefCell<Vec<String>>,
+}
+
+impl<'a> LockWatch<'a> {
+    /// Prepares to watch a statement of this backend that may wait for a lock for this long.
+    pub(super) fn new(
+        settings: &'a DatabaseSettings,
+        common: &'a CommonSettings,
+        reporter: &'a Reporter,
+        backend: i32,
+        lock_timeout: Option<Duration>,
+    ) -> Self {
+        // Before the wait is over, or nobody is there to be seen any more.
+        let before = lock_timeout.filter(|limit| !limit.is_zero()).map(|limit| limit / 2);
+        Self {
+            settings,
+            reporter,
+            run: &common.run_id,
+            backend,
+            first_look: before.map_or(FIRST_LOOK, |before| before.min(FIRST_LOOK)),
+            seen: RefCell::default(),
+        }
+    }
+}
+
+impl LockWatch<'_> {
+    /// Does the work, and looks now and then who keeps it waiting.
+    pub(super) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        tokio::select! {
+            biased;
+            result = &mut work => return result,
+            () = tokio::time::sleep(self.first_look) => {}
+        }
+        tokio::select! {
+            biased;
+            result = &mut work => result,
+            never = self.look_again_and_again() => match never {},
+        }
+    }
+
+    /// Who was seen last, a line each.
+    pub(super) fn seen(&self) -> Vec<String> {
+        self.seen.borrow().clone()
+    }
+
+    async fn look_again_and_again(&self) -> std::convert::Infallible {
+        let (started, mut said) = (Instant::now(), Vec::new());
+        let name = format!("whimbrel-migrate/{} run={} watch", env!("CARGO_PKG_VERSION"), self.run);
+        let connect = ConnectSettings::once(name);
+        // Best effort: a statement that waits must not fail because nobody could look.
+        if let Ok(mut session) = Session::connect(&self.settings.target, &connect, |_| {}).await {
+            while let Ok(blockers) = session.blockers_of(self.backend).await {
+                let lines: Vec<String> = blockers.iter().map(|blocker| self.line(blocker)).collect();
+                if !lines.is_empty() {
+                    if lines != said {
+                        self.say(&lines);
+                        said.clone_from(&lines);
+                    }
+                    self.seen.replace(lines);
+                }
+                let pause = (started.elapsed() / 4).clamp(self.first_look, LONGEST_PAUSE);
+                tokio::time::sleep(pause).await;
+            }
+        }
+        std::future::pending().await
+    }
+
+    fn line(&self, blocker: &Blocker) -> String {
+        let mut line = blocker.to_string();
+        if let Some(statement) = &blocker.statement {
+            let statement = shown(statement, self.settings);
+            let statement = statement.split_whitespace().collect::<Vec<_>>().join(" ");
+            let end = statement.floor_char_boundary(SHOWN_STATEMENT);
+            let dots = if end < statement.len() { "…" } else { "" };
+            line.push_str(&format!(": {}{dots}", &statement[..end]));
+        }
+        line
+    }
+
+    fn say(&self, lines: &[String]) {
+        self.reporter
+            .line(Level::Info, Event::Waiting)
+            .database(&self.settings.name)
+            .with("blockers", lines)
+            .say(&format!("the statement waits for {}", lines.join("; ")));
+    }
+}
+
+/// Whether the statement was ended because it waited: for a lock, or for its own end.
+pub(super) fn is_about_waiting(error: &DatabaseError) -> bool {
+    matches!(error.sqlstate(), Some("55P03" | "57014" | "40P01"))
+}
