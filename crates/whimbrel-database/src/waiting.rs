@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use whimbrel_migration::dialect::Dialect;
+
 use crate::error::DatabaseError;
 use crate::session::{Session, TransactionId, single};
 
@@ -77,8 +79,11 @@ impl StatementLimits {
 }
 
 impl Session {
-    /// Who keeps the backend waiting right now.
+    /// Who keeps the backend waiting right now. Only PostgreSQL tells; elsewhere there is nobody.
     pub async fn blockers_of(&mut self, backend: i32) -> Result<Vec<Blocker>, DatabaseError> {
+        if self.dialect() != Dialect::PostgreSql {
+            return Ok(Vec::new());
+        }
         let query = format!(
             "SELECT b.pid, a.application_name, a.usename, a.state, pg_catalog.date_trunc('second', a.xact_start), \
              pg_catalog.left(a.query, 500) \
@@ -103,17 +108,22 @@ impl Session {
             .collect())
     }
 
-    /// Opens a transaction whose statements have limits, in one round trip, and returns its number.
+    /// Opens a transaction whose statements have limits, in one round trip, and returns its number. The limits are for
+    /// PostgreSQL, and passed over elsewhere.
     pub async fn begin_within(&mut self, limits: &StatementLimits) -> Result<TransactionId, DatabaseError> {
+        if self.dialect() != Dialect::PostgreSql {
+            return self.begin().await;
+        }
         let text = format!("BEGIN; {}SELECT pg_catalog.txid_current()", limits.settings(true));
         let rows = self.query(&text).await?;
         // The settings answer with rows of their own; the number is the last.
         Ok(TransactionId(rows.last().and_then(|row| single(std::slice::from_ref(row))).unwrap_or_default()))
     }
 
-    /// Sets limits for the session; [`Session::reset`] takes them away again.
+    /// Sets limits for the session, on PostgreSQL; [`Session::reset`] takes them away again.
     pub async fn limit_statements(&mut self, limits: &StatementLimits) -> Result<(), DatabaseError> {
         let text = limits.settings(false);
-        if text.is_empty() { Ok(()) } else { self.query(&text).await.map(drop) }
+        let known = self.dialect() == Dialect::PostgreSql;
+        if text.is_empty() || !known { Ok(()) } else { self.query(&text).await.map(drop) }
     }
 }

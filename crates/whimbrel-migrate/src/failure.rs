@@ -323,6 +323,7 @@ fn kind_of(findings: &[Finding]) -> ErrorKind {
             || matches!(
                 finding.slug,
                 "bad-directive"
+                    | "limits-not-supported"
                     | "bad-script-conf"
                     | "target-unknown"
                     | "callback-not-supported"

@@ -36,7 +36,7 @@
 //! | which statements are in it, and how may they run | [`scan`], [`dialect`] |
 //! | what does a statement lock, and how is it undone | [`risk`], [`inverse`], [`statement`] |
 //! | what does the database say | [`history`], [`sql`] |
-//! | what follows | [`state`], [`validate`], [`plan`], [`repair`], [`baseline`], [`check`] |
+//! | what follows | [`state`], [`validate`], [`plan`], [`repair`], [`baseline`], [`undo`], [`stamp`], [`check`] |
 //! | what is told | [`finding`], [`record`], [`redact`] |
 #![warn(missing_docs)]
 
@@ -61,7 +61,9 @@ pub mod scan;
 pub mod script;
 pub mod settings;
 pub mod sql;
+pub mod stamp;
 pub mod state;
 pub mod statement;
+pub mod undo;
 pub mod validate;
 pub mod version;

@@ -3,7 +3,9 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
+use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::directive::Directives;
+use whimbrel_migration::finding::Finding;
 use whimbrel_migration::script::ScriptId;
 
 use super::Engine;
@@ -25,6 +27,17 @@ impl Engine<'_> {
         let directives = Directives::parse(text)
             .map_err(|error| error.to_finding().in_script(self.set.script(id).script.clone()))?;
         self.timeouts = self.common.timeouts.of_script(&directives);
+        let asked = self.timeouts.lock.is_some() || self.timeouts.statement.is_some();
+        if asked && self.session.dialect() != Dialect::PostgreSql {
+            let engine = self.session.dialect().name();
+            return Err(Finding::error(
+                "limits-not-supported",
+                format!("{engine} has no limits per statement here"),
+            )
+            .in_script(self.set.script(id).script.clone())
+            .next_step("leave out lock_timeout and statement_timeout; set them on the server")
+            .into());
+        }
         self.attempts.retries = self.timeouts.lock_retries;
         Ok(())
     }

@@ -21,6 +21,12 @@ const FATE_PATIENCE: Duration = Duration::from_secs(30);
 impl Engine<'_> {
     /// Runs a script in a transaction; afterwards all of it and its row are there, or nothing.
     pub(super) async fn run_in_transaction(&mut self, id: ScriptId, rank: i32) -> Result<u64, Failure> {
+        let row = NewRow::of_script(self.set.script(id), rank, 0, true);
+        self.run_with_row(id, row).await
+    }
+
+    /// Runs a script in a transaction together with this row, whose time it fills in.
+    pub(super) async fn run_with_row(&mut self, id: ScriptId, row: NewRow) -> Result<u64, Failure> {
         let text = self.set.text(id)?;
         self.take_limits(id, &text)?;
         let started = Instant::now();
@@ -35,8 +41,7 @@ impl Engine<'_> {
             return Err(self.roll_back(id, interruption).await);
         }
         let millis = millis(started);
-        let row =
-            NewRow::of_script(self.set.script(id), rank, i32::try_from(millis).unwrap_or(i32::MAX), true);
+        let row = NewRow { execution_time: i32::try_from(millis).unwrap_or(i32::MAX), ..row };
         match self.session.commit_with_row(&begun, &self.table, &row).await {
             Ok(()) => Ok(millis),
             Err(FinishError::CommitLost(error)) => {
@@ -154,7 +159,12 @@ impl Engine<'_> {
             tracing::debug!(target: "whimbrel", "no rollback was needed: {error}");
         }
         match interruption {
-            Interruption::Statement(failed) => {
+            Interruption::Statement(mut failed) => {
+                if is_about_waiting(&failed.error) && failed.notes.is_empty() {
+                    // Nobody was seen while it waited: those are left who may have been it.
+                    let waiting = self.session.oldest_transactions().await.unwrap_or_default();
+                    failed.notes.extend(waiting.into_iter().map(|who| format!("it may have waited for {who}")));
+                }
                 self.script_failure(id, RunMode::InTransaction, *failed, Kept::Nothing)
             }
             Interruption::Stopped(stopped) => Failure::Stopped(stopped),
