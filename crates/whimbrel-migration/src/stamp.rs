@@ -168,7 +168,8 @@ mod tests {
     fn a_pending_version_is_marked_and_nothing_else() {
         let history = History::read(vec![row(4, "1", RowType::Sql)]).unwrap();
         let skip = |number| plan_skip(&scripts(&THREE), &history, &Settings::default(), &version(number));
-        let [StampAction::Mark { row, .. }] = skip("2").unwrap().try_into().unwrap() else { panic!("one") };
+        let actions = skip("2").unwrap();
+        let [StampAction::Mark { row, .. }] = actions.as_slice() else { panic!("one, not {actions:?}") };
         assert_eq!((row.installed_rank, row.version.as_deref(), row.success), (5, Some("2"), true));
         assert_eq!(row.row_type, RowType::Sql);
         assert_eq!(skip("1").unwrap_err().slug, "nothing-to-skip");
