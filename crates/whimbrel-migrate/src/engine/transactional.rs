@@ -163,7 +163,9 @@ impl Engine<'_> {
                 if is_about_waiting(&failed.error) && failed.notes.is_empty() {
                     // Nobody was seen while it waited: those are left who may have been it.
                     let waiting = self.session.oldest_transactions().await.unwrap_or_default();
-                    failed.notes.extend(waiting.into_iter().map(|who| format!("it may have waited for {who}")));
+                    failed
+                        .notes
+                        .extend(waiting.into_iter().map(|who| format!("it may have waited for {who}")));
                 }
                 self.script_failure(id, RunMode::InTransaction, *failed, Kept::Nothing)
             }
