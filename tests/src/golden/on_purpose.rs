@@ -115,20 +115,30 @@ pub static REASONS: &[Reason] = &[
     },
     Reason {
         slug: "long-description",
-        why: "repair shortens a long description as migrate does; Flyway's repair fails on it",
+        why: "a description of more than 200 characters is shortened by every verb; there repair or baseline fails on it, or writes it whole (SQLite)",
         applies: |situation, differences| {
             situation.fails_with(differences, "Unable to repair Schema History table")
+                || situation.fails_with(differences, "Data too long for column 'description'")
+                || differences.iter().any(|difference| has_long_description(&difference.expected))
         },
     },
     Reason {
-        slug: "strings-as-the-server-reads-them",
-        why: "e'…' is an escape string and $1 a parameter for the server: statements are cut as it cuts them, and what never ends is an error",
-        applies: |situation, _| {
-            let content = situation.content;
-            situation.column == Column::Vector
-                && (content.contains(" e'")
-                    || has_parameter(content)
-                    || content.matches('\'').count() % 2 == 1)
+        slug: "cut-as-the-server-does",
+        why: "statements are cut as the server reads them (e'…', $1, OR REPLACE and DEFINER bodies, /*! */, --1, [a;b], END as a name), and what never ends is an error",
+        applies: |situation, differences| {
+            situation.fails_with(differences, "Incomplete statement")
+                || situation.fails_with(differences, "unable to decrease block depth")
+                || (situation.column == Column::Vector && is_cut_otherwise(situation.content))
+        },
+    },
+    Reason {
+        slug: "goes-on",
+        why: "while its failed row stands and the script is the same, migrate goes on after the last good statement; Flyway waits for a repair",
+        applies: |situation, differences| {
+            situation.fails_with(differences, "Detected failed migration")
+                && differences
+                    .iter()
+                    .any(|difference| difference.what == "answer" || difference.what == "outcome")
         },
     },
     Reason {
@@ -214,8 +224,26 @@ fn is_concurrent(script: &str) -> bool {
         || script.contains("CLUSTER")
 }
 
-fn has_parameter(script: &str) -> bool {
-    script.as_bytes().windows(2).any(|pair| pair[0] == b'$' && pair[1].is_ascii_digit())
+fn is_cut_otherwise(script: &str) -> bool {
+    let upper = script.to_uppercase();
+    let pair = |first: u8, second: fn(&u8) -> bool| {
+        script.as_bytes().windows(2).any(|pair| pair[0] == first && second(&pair[1]))
+    };
+    let comment = script
+        .match_indices("--")
+        .any(|(at, _)| script[at + 2..].starts_with(|next: char| next.is_ascii_digit()));
+    ["/*!", "/*M!", " OR REPLACE ", "DEFINER=", " E'"].iter().any(|mark| upper.contains(mark))
+        || comment
+        || pair(b'$', u8::is_ascii_digit)
+        || pair(b'[', u8::is_ascii_alphabetic)
+        || upper.matches("/*").count() > upper.matches("*/").count()
+        || upper.split(|letter: char| !letter.is_ascii_alphanumeric()).any(|word| word == "END")
+        || script.matches('\'').count() % 2 == 1
+}
+
+fn has_long_description(rows: &Value) -> bool {
+    let mut rows = rows.as_array().into_iter().flatten();
+    rows.any(|row| text(&row["description"]).chars().count() > 200)
 }
 
 fn version_of(name: &str) -> &str {
