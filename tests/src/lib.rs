@@ -5,6 +5,7 @@
 
 pub mod canary;
 pub mod cluster;
+pub mod engines;
 pub mod golden;
 pub mod messages;
 pub mod postgres;

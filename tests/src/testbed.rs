@@ -16,7 +16,12 @@ pub fn postgres() -> String {
     variable("WHIMBREL_TEST_POSTGRES")
 }
 
-/// Host and port of the same server, as pods reach it.
+/// URL of the MariaDB server's administrator, as tests reach it.
+pub fn mariadb() -> String {
+    variable("WHIMBREL_TEST_MARIADB")
+}
+
+/// Host and port of the PostgreSQL server, as pods reach it.
 pub fn postgres_in_cluster() -> String {
     variable("WHIMBREL_TEST_POSTGRES_IN_CLUSTER")
 }

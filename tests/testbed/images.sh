@@ -4,6 +4,7 @@
 #   pause          localhost:5000/testbed/pause:1       a program that waits, for the node's pods
 #   busybox        localhost:5000/testbed/busybox:1     a shell with small tools
 #   postgres       whimbrel-testbed/postgres:15         in the Docker engine, for testcontainers
+#   mysql          whimbrel-testbed/mysql:9             in the Docker engine, for testcontainers
 #   devcontainer   whimbrel-testbed/devcontainer:1      in the Docker engine, Debian with git, for .devcontainer/
 #
 # Needs the Docker engine and the registry of servers.sh.
@@ -77,9 +78,28 @@ SCRIPT
   docker_build whimbrel-testbed/postgres:15
 }
 
+# Only the unstable release has MySQL; its index may be older than it allows itself to be.
+make_mysql() {
+  loaded whimbrel-testbed/mysql:9 && return
+  mmdebstrap --quiet --variant=minbase --include=mysql-server --aptopt='Acquire::Check-Valid-Until "false"' sid - 2>"$work/log" |
+    docker import - whimbrel-testbed/mysql:base >/dev/null || { cat "$work/log" >&2; fail 'cannot make whimbrel-testbed/mysql:9'; }
+  cat >"$work/serve" <<'SCRIPT'
+#!/bin/bash
+set -e
+install -d -o mysql -g mysql /data /run/mysqld
+mysqld --no-defaults --initialize-insecure --user=mysql --datadir=/data
+printf '%s\n' "CREATE USER root@'%' IDENTIFIED BY '${MYSQL_ROOT_PASSWORD:-root}';" "GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION;" >/init.sql
+chmod 644 /init.sql
+exec mysqld --no-defaults --user=mysql --datadir=/data --init-file=/init.sql --bind-address=0.0.0.0 --mysqlx=OFF --skip-log-bin
+SCRIPT
+  chmod 755 "$work/serve"
+  printf 'FROM whimbrel-testbed/mysql:base\nCOPY serve /serve\nEXPOSE 3306\nENTRYPOINT ["/serve"]\n' >"$work/Dockerfile"
+  docker_build whimbrel-testbed/mysql:9
+}
+
 make_devcontainer() {
   loaded whimbrel-testbed/devcontainer:1 || debian whimbrel-testbed/devcontainer:1 bash,ca-certificates,git,procps
 }
 
-[ $# -gt 0 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -gt 0 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 for image; do "make_$image"; done

@@ -9,7 +9,7 @@ set -euo pipefail
 
 # program-or-file:package, per need.
 compile=(cc:gcc /usr/include/stdio.h:libc6-dev curl:curl openssl:openssl)
-databases=(/usr/lib/postgresql/*/bin/postgres:postgresql ip:iproute2)
+databases=(/usr/lib/postgresql/*/bin/postgres:postgresql mariadbd:mariadb-server mariadb:mariadb-client ip:iproute2)
 images=(dockerd:docker.io docker-registry:docker-registry skopeo:skopeo busybox:busybox-static mmdebstrap:mmdebstrap)
 node=(etcd:etcd-server containerd:containerd runc:runc /usr/lib/cni/bridge:containernetworking-plugins
   iptables:iptables conntrack:conntrack ethtool:ethtool socat:socat nsenter:util-linux pgrep:procps)

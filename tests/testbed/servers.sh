@@ -2,6 +2,7 @@
 # servers.sh up [NAME…] | down [NAME…] | status: servers on the host side of the testbed (default: all of them)
 #
 #   postgres   127.0.0.1:55432 and 10.201.0.1:55432, user postgres, password postgres
+#   mariadb    127.0.0.1:33306, user root, password root
 #   docker     unix:///var/run/docker.sock; an engine that answers already is used, and not stopped
 #   registry   one storage behind two front ends: pushed to as localhost:5000,
 #              pulled from as k3d-dev-reg:5000, which is 10.201.0.1:5000 to the node
@@ -46,6 +47,24 @@ up_postgres() {
   until_answers 120 PostgreSQL "$bin/pg_isready" -q -h 127.0.0.1 -p $postgres_port
 }
 
+up_mariadb() {
+  free_or_ours mariadb 127.0.0.1 $mariadb_port
+  runs mariadb && return
+  local data=$state/mariadb
+  if [ ! -d "$data/mysql" ]; then
+    install -d -o mysql -g mysql "$data"
+    mariadb-install-db --no-defaults --user=mysql --datadir="$data" --skip-test-db --auth-root-authentication-method=normal >/dev/null
+    # The init file takes one statement a line.
+    printf '%s\n' "CREATE USER IF NOT EXISTS 'root'@'127.0.0.1';" "SET PASSWORD FOR 'root'@'127.0.0.1' = PASSWORD('root');" \
+      "GRANT ALL PRIVILEGES ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;" >"$state/mariadb.sql"
+    chmod 644 "$state/mariadb.sql"
+  fi
+  start mariadb mariadbd --no-defaults --user=mysql --datadir="$data" --port=$mariadb_port --bind-address=127.0.0.1 --skip-name-resolve \
+    --socket="$data/socket" --pid-file="$data/pid" --init-file="$state/mariadb.sql" --character-set-server=utf8mb4 \
+    --innodb-flush-log-at-trx-commit=0
+  until_answers 120 MariaDB mariadb --no-defaults -h 127.0.0.1 -P $mariadb_port -u root -proot -e 'SELECT 1'
+}
+
 up_docker() {
   if ! docker info >/dev/null 2>&1; then
     start docker dockerd --host unix:///var/run/docker.sock --data-root "$state/docker" --exec-root "$state/docker-run" --pidfile "$state/dockerd.pid"
@@ -76,11 +95,12 @@ up() {
   chmod 755 "$state"
   bridge
   local name
-  for name in "${@:-postgres docker registry}"; do for name in $name; do "up_$name"; done; done
+  for name in "${@:-postgres mariadb docker registry}"; do for name in $name; do "up_$name"; done; done
 }
 
 # Data goes with its server: every test makes what it needs.
 down_postgres() { stop postgres; rm -rf "$state/postgres" "$state/postgres.password"; }
+down_mariadb() { stop mariadb; rm -rf "$state/mariadb" "$state/mariadb.sql"; }
 down_docker() {
   stop docker
   # What the engine leaves mounted when it ends before a container's network does.
@@ -95,7 +115,7 @@ down_registry() {
 
 down() {
   local name
-  for name in "${@:-postgres registry docker}"; do
+  for name in "${@:-postgres mariadb registry docker}"; do
     for name in $name; do [ "$name" = node ] || "down_$name"; done
   done
   [ -s "$state/holder" ] || runs postgres || runs registry-$host_address || ip link del wb0 2>/dev/null || true
@@ -103,7 +123,7 @@ down() {
 
 status() {
   local name
-  for name in postgres docker registry-127.0.0.1 registry-$host_address; do
+  for name in postgres mariadb docker registry-127.0.0.1 registry-$host_address; do
     if runs "$name"; then echo "$name: up"; else echo "$name: not started here"; fi
   done
 }
@@ -112,5 +132,5 @@ case ${1:-} in
   up) up "${@:2}" ;;
   down) down "${@:2}" ;;
   status) status ;;
-  *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
