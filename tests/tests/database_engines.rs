@@ -343,7 +343,7 @@ fn after_repair_a_script_of_mariadb_starts_anew() {
     shop.run("migrate", &[]).expect_code(8);
     shop.write("V2__bad.sql", "CREATE TABLE IF NOT EXISTS b (i int);\nINSERT INTO b VALUES (1);\n");
     let refused = shop.run("migrate", &[]).expect_code(6);
-    assert!(refused.stderr.contains("failed-migration"), "{}", refused.said());
+    assert!(refused.stderr.contains("Detected failed migration"), "{}", refused.said());
     shop.run("repair", &[]).expect_code(0);
     shop.run("migrate", &[]).expect_code(0);
     assert_eq!(shop.ask("SELECT count(*) FROM b"), "1");

@@ -189,10 +189,7 @@ impl MySql {
         if self.is_used {
             self.query(RESET).await?;
             self.is_used = false;
-            let settings = state::settings(&self.target);
-            if !settings.is_empty() {
-                self.query(&settings).await?;
-            }
+            self.query(&state::settings(&self.target)).await?;
         }
         self.use_schema().await
     }
@@ -236,7 +233,7 @@ impl MySql {
     }
 }
 
-const RESET: &str = "UNLOCK TABLES; ROLLBACK; SET NAMES utf8mb4; SET autocommit = 1, sql_mode = DEFAULT, \
+const RESET: &str = "UNLOCK TABLES; ROLLBACK; SET NAMES utf8mb4; SET autocommit = 1, \
      foreign_key_checks = DEFAULT, unique_checks = DEFAULT, sql_safe_updates = DEFAULT, time_zone = DEFAULT; \
      SET SESSION TRANSACTION READ WRITE";
 

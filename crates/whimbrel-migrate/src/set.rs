@@ -262,13 +262,16 @@ fn placeholders(settings: &DatabaseSettings, built_ins: &BuiltIns) -> Result<Pla
     for (name, value) in [
         ("defaultSchema", built_ins.schema.as_str()),
         ("user", &built_ins.user),
-        ("database", &built_ins.database),
         ("table", &built_ins.table),
         ("timestamp", &now),
         ("workingDirectory", &folder),
         ("environment", "default"),
     ] {
         placeholders.set(&format!("flyway:{name}"), value);
+    }
+    // SQLite has no name for it, and Flyway no value.
+    if !built_ins.database.is_empty() {
+        placeholders.set("flyway:database", &built_ins.database);
     }
     Ok(placeholders)
 }

@@ -77,6 +77,8 @@ pub struct DatabaseSettings {
     pub name: String,
     /// Where it is.
     pub target: Target,
+    /// What of its URL is not used: said once, when it is connected to.
+    pub warnings: Vec<String>,
     /// The folders of its scripts.
     pub locations: Vec<PathBuf>,
     /// Values of placeholders. Those whose name says that they are secret are not shown.
@@ -116,6 +118,7 @@ impl DatabaseSettings {
         Self {
             name: name.into(),
             target,
+            warnings: Vec::new(),
             locations,
             placeholders: BTreeMap::new(),
             replace_placeholders: true,
@@ -183,10 +186,8 @@ pub fn resolve(
             let database = &project.file.databases[&name];
             let found =
                 credentials::resolve(&name, database, environment, &secrets).map_err(credentials_error)?;
-            for warning in &found.warnings {
-                tracing::warn!(target: "whimbrel", database = name, "{warning}");
-            }
             let mut settings = DatabaseSettings::new(&name, found.target, project.locations(database));
+            settings.warnings = found.warnings;
             settings.placeholders = project.placeholders(database);
             settings.schema.clone_from(&database.schema);
             with_options(settings, options, environment)
@@ -281,7 +282,7 @@ fn with_options(
 /// Without a project file, the variables of Flyway's own image name the one database.
 fn flyway_database(environment: &impl Environment) -> Result<Option<DatabaseSettings>, CommandError> {
     let Some(url) = environment.get("FLYWAY_URL") else { return Ok(None) };
-    let (mut target, _) = Target::parse(&SecretString::from(url))
+    let (mut target, warnings) = Target::parse(&SecretString::from(url))
         .map_err(|error| CommandError::new(ErrorKind::Secret, error).hinted("look at FLYWAY_URL"))?;
     if let Some(user) = environment.get("FLYWAY_USER") {
         target = target.with_user(user);
@@ -296,6 +297,7 @@ fn flyway_database(environment: &impl Environment) -> Result<Option<DatabaseSett
         .collect();
     let name = target.database_name().to_owned();
     let mut database = DatabaseSettings::new(name, target, locations);
+    database.warnings = warnings.iter().map(ToString::to_string).collect();
     for (name, value) in environment.all() {
         if let Some(placeholder) = name.strip_prefix("FLYWAY_PLACEHOLDERS_") {
             database.placeholders.insert(placeholder.to_ascii_lowercase(), value);

@@ -25,10 +25,8 @@ impl Driver {
         let connecting = async {
             let connection = connect_options(target, endpoint).connect().await?;
             let mut driver = Self { connection };
-            let settings = state::settings(target);
-            if !settings.is_empty() {
-                sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut driver.connection).await?;
-            }
+            let settings = AssertSqlSafe(state::settings(target));
+            sqlx::raw_sql(settings).execute(&mut driver.connection).await?;
             Ok(driver)
         };
         match tokio::time::timeout(timeout, connecting).await {

@@ -35,11 +35,11 @@ fn after_comments(statement: &str) -> &str {
     }
 }
 
-/// The statement that gives a session the settings of its URL; empty where there are none.
+/// The statement that gives a session the server's own mode, which the driver changes when it logs in (it asks for
+/// `IGNORE_SPACE`), and the settings of its URL.
 pub(super) fn settings(target: &Target) -> String {
-    let pairs: Vec<String> =
-        target.settings.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-    if pairs.is_empty() { String::new() } else { format!("SET {}", pairs.join(", ")) }
+    let of_url = target.settings.iter().map(|(name, value)| format!(", {name} = {value}"));
+    format!("SET sql_mode = DEFAULT{}", of_url.collect::<String>())
 }
 
 #[cfg(test)]

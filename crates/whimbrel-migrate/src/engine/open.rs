@@ -26,6 +26,9 @@ impl<'a> Engine<'a> {
         reporter: &'a Reporter,
         mut patience: Patience,
     ) -> Result<Self, Failure> {
+        for warning in &settings.warnings {
+            reporter.line(Level::Warn, Event::Notice).database(&settings.name).say(warning);
+        }
         let session = connect(settings, common, reporter, &mut patience).await?;
         let facts = session.facts();
         let dialect = facts.dialect;

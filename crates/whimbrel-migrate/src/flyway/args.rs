@@ -205,9 +205,10 @@ impl Given {
                 return Err(format!("Whimbrel does not have the parameter flyway.{name} yet"));
             }
         }
-        let target = self.target()?;
+        let (target, warnings) = self.target()?;
         let mut database =
             DatabaseSettings::new(target.database_name().to_owned(), target, self.locations()?);
+        database.warnings = warnings;
         self.fill(&mut database)?;
         let retries = self.number("connectRetries", 0)?;
         let lock_retries = self.number("lockRetryCount", 50)?;
@@ -230,18 +231,20 @@ impl Given {
         Ok(RunSettings { verb, databases: vec![database], common })
     }
 
-    fn target(&self) -> Result<Target, String> {
+    /// Where the database is, and what of its URL is not used.
+    fn target(&self) -> Result<(Target, Vec<String>), String> {
         let Some(url) = self.text("url") else {
             return Err("Unable to connect to the database. Configure the url, user and password!".to_owned());
         };
-        let (mut target, _) = Target::parse(&SecretString::from(url)).map_err(|error| error.to_string())?;
+        let (mut target, warnings) =
+            Target::parse(&SecretString::from(url)).map_err(|error| error.to_string())?;
         if let Some(user) = self.text("user") {
             target = target.with_user(user);
         }
         if let Some(password) = self.text("password") {
             target = target.with_password(SecretString::from(password));
         }
-        Ok(target)
+        Ok((target, warnings.iter().map(ToString::to_string).collect()))
     }
 
     fn locations(&self) -> Result<Vec<PathBuf>, String> {

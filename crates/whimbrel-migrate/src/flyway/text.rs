@@ -306,15 +306,18 @@ pub(super) fn message(failure: &Failure) -> String {
 fn block(script: &ScriptFailure) -> String {
     let name = script.script.rsplit('/').next().unwrap_or_default();
     let headline = format!("Failed to execute script {name}");
-    let (state, message) = match script.error.server() {
+    let (state, code, message) = match script.error.server() {
         Some(error) => {
             let position = error.position.map(|at| format!("\n  Position: {at}")).unwrap_or_default();
-            (error.sqlstate.as_str(), format!("{}: {}{position}", error.severity, error.message))
+            // SQLite has no such states, and the drivers of the others no word before the message.
+            let state = if error.sqlstate.is_empty() { "null" } else { error.sqlstate.as_str() };
+            let severity = if error.code == 0 { format!("{}: ", error.severity) } else { String::new() };
+            (state, error.code, format!("{severity}{}{position}", error.message))
         }
-        None => ("08006", script.error.to_string()),
+        None => ("08006", 0, script.error.to_string()),
     };
     format!(
-        "{headline}\n{}\nSQL State  : {state}\nError Code : 0\nMessage    : {message}\nLocation   : {path} ({path})\nLine       : {}\nStatement  : {}\n",
+        "{headline}\n{}\nSQL State  : {state}\nError Code : {code}\nMessage    : {message}\nLocation   : {path} ({path})\nLine       : {}\nStatement  : {}\n",
         "-".repeat(headline.len()),
         script.statement_line,
         script.statement,
