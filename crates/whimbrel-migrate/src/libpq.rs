@@ -3,13 +3,16 @@
 
 mod pgpass;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use whimbrel_cli::env::Environment;
-use whimbrel_database::Target;
+use whimbrel_database::{EngineKind, Target};
 
 /// Adds what the target does not say itself. Gives a warning about a password file that may not be used.
 pub(crate) fn complete(target: Target, environment: &impl Environment) -> (Target, Option<String>) {
+    if target.engine != EngineKind::PostgreSql {
+        return (target, None);
+    }
     let mut target = with_certificates(target, environment);
     if target.password.is_some() {
         return (target, None);
@@ -23,8 +26,7 @@ fn with_certificates(mut target: Target, environment: &impl Environment) -> Targ
     let Some(home) = environment.get("HOME") else { return target };
     let file =
         |name: &str| Some(Path::new(&home).join(".postgresql").join(name)).filter(|path| path.is_file());
-    let or_file = |named: Option<PathBuf>, name: &str| named.or_else(|| file(name));
-    target.root_certificate = or_file(target.root_certificate, "root.crt");
+    target.root_certificate = target.root_certificate.or_else(|| file("root.crt"));
     if target.client_certificate.is_none() && target.client_key.is_none() {
         let pair = file("postgresql.crt").zip(file("postgresql.key"));
         (target.client_certificate, target.client_key) = pair.unzip();
