@@ -20,6 +20,7 @@ mod workers;
 
 pub use compare::Difference;
 pub use differential::differ;
+pub use driver::Driver;
 pub use kinds::{Kind, engines, recognise};
 pub use on_purpose::{REASONS, Reason};
 pub use report::{Report, Verdict};

@@ -9,7 +9,7 @@ use crate::program::clean;
 use crate::testbed;
 
 /// One version of Flyway that waits for questions.
-pub(super) struct Driver {
+pub struct Driver {
     child: Child,
     questions: ChildStdin,
     answers: BufReader<ChildStdout>,
@@ -17,7 +17,7 @@ pub(super) struct Driver {
 
 impl Driver {
     /// Starts it: `10` or `11`.
-    pub(super) fn start(version: &str) -> Self {
+    pub fn start(version: &str) -> Self {
         let mut command = clean(testbed::variable("WHIMBREL_TEST_FLYWAY_DRIVER"));
         command.arg(version).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("the testbed has built the driver");
@@ -27,7 +27,7 @@ impl Driver {
     }
 
     /// Asks, and waits for the answer.
-    pub(super) fn ask(&mut self, question: &Value) -> Value {
+    pub fn ask(&mut self, question: &Value) -> Value {
         writeln!(self.questions, "{question}").expect("the driver listens");
         let mut line = String::new();
         self.answers.read_line(&mut line).expect("the driver answers");

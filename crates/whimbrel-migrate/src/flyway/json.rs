@@ -129,19 +129,27 @@ fn migrate(database: &DatabaseSettings, turn: &Turn, failure: Option<&Failure>) 
     document
 }
 
+/// As Java writes an instant: the fraction has no digits, three, six or nine.
+fn instant(installed_on: &str) -> String {
+    let (whole, fraction) = installed_on.split_once('.').unwrap_or((installed_on, ""));
+    let fraction = fraction.trim_end_matches('0');
+    let digits = fraction.len().div_ceil(3) * 3;
+    let dot = if digits == 0 { "" } else { "." };
+    format!("{}{dot}{fraction:0<digits$}Z", whole.replace(' ', "T"))
+}
+
 fn info(database: &DatabaseSettings, report: &InfoReport) -> Value {
     let migrations: Vec<Value> = report
         .migrations
         .iter()
         .map(|row| {
             let version = row.version.as_deref().unwrap_or_default();
-            let installed = row.installed_on.as_deref().map(|on| format!("{}Z", on.replace(' ', "T")));
+            let installed = row.installed_on.as_deref().map(instant);
             json!({
                 "category": row.category.as_str(), "version": version, "rawVersion": version,
                 "description": row.description, "type": row.row_type.as_str(),
                 "installedOnUTC": installed.unwrap_or_default(), "state": row.state.as_str(),
-                "undoable": if row.state.as_str() == "Deleted" && !version.is_empty() { "No" }
-                    else { text::undoable(row.category, row.state.as_str()) },
+                "undoable": if version.is_empty() { "" } else { "No" },
                 "filepath": row.file.as_deref().unwrap_or_default(), "undoFilepath": "",
                 "installedBy": row.installed_by.as_deref().unwrap_or_default(), "shouldExecuteExpression": null,
                 "executionTime": row.execution_time.unwrap_or_default(),
@@ -226,4 +234,16 @@ fn error(failure: &Failure) -> Value {
         _ => "ERROR",
     };
     json!({"error": {"errorCode": code, "message": text::message(failure), "cause": null}})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_have_groups_of_three_digits() {
+        assert_eq!(instant("2026-11-21 12:15:06.26581"), "2026-11-21T12:15:06.265810Z");
+        assert_eq!(instant("2026-11-21 12:15:06.5"), "2026-11-21T12:15:06.500Z");
+        assert_eq!(instant("2026-11-21 12:15:06"), "2026-11-21T12:15:06Z");
+    }
 }

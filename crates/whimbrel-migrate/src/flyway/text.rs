@@ -7,7 +7,6 @@ use whimbrel_cli::printer::Printer;
 use whimbrel_cli::printer::counted;
 use whimbrel_migration::repair::RepairAction;
 use whimbrel_migration::sql::postgres::quote_identifier;
-use whimbrel_migration::state::Category;
 
 use super::PlainErrors as _;
 use crate::cli::Verb;
@@ -171,7 +170,7 @@ fn info(printer: &Printer, report: &InfoReport) {
             row.row_type.as_str().to_owned(),
             installed.split('.').next().unwrap_or_default().to_owned(),
             row.state.as_str().to_owned(),
-            undoable(row.category, row.state.as_str()).to_owned(),
+            undoable(row.version.as_deref(), row.state.as_str()).to_owned(),
         ]);
     }
     let widths: Vec<usize> = (0..head.len())
@@ -196,10 +195,10 @@ fn info(printer: &Printer, report: &InfoReport) {
     printer.line(format!("{rule}\n"));
 }
 
-/// Only versioned scripts could be undone, and not by us here.
-pub(super) fn undoable(category: Category, state: &str) -> &'static str {
-    match category {
-        Category::Versioned if state != "Deleted" => "No",
+/// What has a version could be undone, and not by us here. The table leaves the word out where a row is taken away.
+fn undoable(version: Option<&str>, state: &str) -> &'static str {
+    match version {
+        Some(_) if state != "Deleted" => "No",
         _ => "",
     }
 }
