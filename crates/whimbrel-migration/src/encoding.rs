@@ -52,6 +52,29 @@ impl FromStr for Encoding {
 }
 
 impl Encoding {
+    /// The name that Java and everybody knows it by.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Utf8 => "UTF-8",
+            Self::Ascii => "US-ASCII",
+            Self::Latin1 => "ISO-8859-1",
+            Self::Windows1252 => "windows-1252",
+            Self::Utf16 => "UTF-16",
+            Self::Utf16Be => "UTF-16BE",
+            Self::Utf16Le => "UTF-16LE",
+        }
+    }
+
+    /// The byte of a character in an encoding of one byte each; nothing where it has none.
+    pub(crate) fn byte_of(self, character: char) -> Option<u8> {
+        if self == Self::Windows1252
+            && let Some(index) = HIGH.iter().position(|high| *high == character && character != '\0')
+        {
+            return u8::try_from(0x80 + index).ok();
+        }
+        u8::try_from(u32::from(character)).ok()
+    }
+
     /// Guesses from the bytes (`detectEncoding`): a byte order mark, zeros in every second byte, UTF-8, else
     /// ISO-8859-1, in which every byte means something.
     pub fn detect(bytes: &[u8]) -> Self {
@@ -117,12 +140,13 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<Cow<'_, str>, Encodin
     if rest.is_empty() { Ok(Cow::Owned(text)) } else { Err(error(&text, offset)) }
 }
 
+/// Windows-1252 from 0x80 on; NUL where the byte means nothing.
+const HIGH: [char; 32] = [
+    '€', '\0', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\0', 'Ž', '\0', '\0', '‘', '’', '“',
+    '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\0', 'ž', 'Ÿ',
+];
+
 fn windows_1252(bytes: &[u8]) -> Result<Cow<'_, str>, EncodingError> {
-    /// From 0x80 on; NUL where the byte means nothing.
-    const HIGH: [char; 32] = [
-        '€', '\0', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\0', 'Ž', '\0', '\0', '‘', '’',
-        '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\0', 'ž', 'Ÿ',
-    ];
     let mut text = String::with_capacity(bytes.len());
     for (offset, byte) in bytes.iter().enumerate() {
         let character = match byte {

@@ -37,16 +37,19 @@
 //! | what does a statement lock, and how is it undone | [`risk`], [`inverse`], [`statement`] |
 //! | what does the database say | [`history`], [`sql`] |
 //! | what follows | [`state`], [`validate`], [`plan`], [`repair`], [`baseline`], [`undo`], [`stamp`], [`check`] |
+//! | what will happen when branches meet, why does a checksum differ | [`branch`], [`explain`] |
 //! | what is told | [`finding`], [`record`], [`redact`] |
 #![warn(missing_docs)]
 
 pub mod baseline;
+pub mod branch;
 pub mod check;
 pub mod checksum;
 pub mod conf;
 pub mod dialect;
 pub mod directive;
 pub mod encoding;
+pub mod explain;
 pub mod finding;
 pub mod history;
 pub mod inverse;
