@@ -212,8 +212,12 @@ impl std::fmt::Display for UpEvent {
             Self::TakenBack { database, cause, kept, closed } => {
                 write!(f, "taken back  {database}: {cause}; ")?;
                 match kept {
-                    0 => f.write_str("all scripts are replayed")?,
-                    kept => write!(f, "{} stay, the rest is replayed", counted(*kept, "script"))?,
+                    0 => f.write_str("all scripts are replayed; rows made by hand are gone")?,
+                    kept => write!(
+                        f,
+                        "{} stay, the rest is replayed; rows made by hand since are gone",
+                        counted(*kept, "script")
+                    )?,
                 }
                 write_closed(f, *closed)
             }
@@ -271,7 +275,7 @@ mod tests {
         let cause = Cause::Changed { script: "V4__x.sql".into() };
         let event = UpEvent::TakenBack { database: "shop".into(), cause, kept: 3, closed: 1 };
         let expected = "taken back  shop: V4__x.sql changed after it was applied; 3 scripts stay, the rest is \
-                        replayed; 1 connection of others closed";
+                        replayed; rows made by hand since are gone; 1 connection of others closed";
         assert_eq!(event.to_string(), expected);
     }
 }
