@@ -164,7 +164,7 @@ fn way_in(ended: &Ended, server: &Server, log_before: usize) -> Option<bool> {
     (ended.code == Some(0)).then(|| {
         let log = server.log();
         let line =
-            log[log_before..].lines().filter(|line| line.contains("connection authorized")).next_back();
+            log[log_before..].lines().rfind(|line| line.contains("connection authorized"));
         line.expect("the server logs who comes in").contains("SSL enabled")
     })
 }
