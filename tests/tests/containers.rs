@@ -1,12 +1,13 @@
-//! PostgreSQL in a container that testcontainers starts, from an image that the testbed makes.
+//! PostgreSQL and MySQL in containers that testcontainers starts, from images that the testbed makes.
 
 use std::time::Duration;
 
 use testcontainers::core::{IntoContainerPort, WaitFor};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
+use whimbrel_tests::engines::Place;
 use whimbrel_tests::postgres::psql;
-use whimbrel_tests::program::run;
+use whimbrel_tests::program::{Ended, run};
 use whimbrel_tests::project::Project;
 
 const PASSWORD: &str = "marked-container-password";
@@ -69,4 +70,70 @@ async fn the_runner_waits_for_a_container_that_is_not_ready() {
         .env("APP_DATABASE_URL", format!("postgres://postgres:{PASSWORD}@127.0.0.1:{port}/postgres"));
     let ended = run(&mut command, Duration::from_secs(90)).expect_code(0);
     assert!(!ended.says(PASSWORD), "{}", ended.said());
+}
+
+/// MySQL 9, with the administrator's URL.
+async fn start_mysql() -> (ContainerAsync<GenericImage>, String) {
+    let container = GenericImage::new("whimbrel-testbed/mysql", "9")
+        .with_exposed_port(3306.tcp())
+        .with_wait_for(WaitFor::message_on_stderr("ready for connections"))
+        .with_env_var("MYSQL_ROOT_PASSWORD", PASSWORD)
+        .start()
+        .await
+        .expect("the container starts: tests/run makes its image");
+    let port = container.get_host_port_ipv4(3306).await.expect("the port is published");
+    (container, format!("mysql://root:{PASSWORD}@127.0.0.1:{port}/mysql"))
+}
+
+/// All that differs from MariaDB at once, for a server takes long to start: the history's table, a script that fails
+/// behind a DDL, a login that needs TLS, a certificate that nobody knows, a database that is made.
+#[tokio::test]
+async fn the_runner_works_on_mysql_nine() {
+    let (_container, url) = start_mysql().await;
+    let server = url.rsplit_once('/').expect("a database").0.to_owned();
+    let project = Project::small();
+    let runner = |url: &str, arguments: &[&str]| -> Ended {
+        let mut command = project.tool("whimbrel-migrate");
+        command.args(arguments).env("APP_DATABASE_URL", url);
+        let ended = run(&mut command, Duration::from_secs(60));
+        assert!(!ended.says(PASSWORD), "{}", ended.said());
+        ended
+    };
+    project.write("sql/V1__a.sql", "CREATE TABLE a (id int);\n");
+    // Without TLS this login would send the password in the clear, or encrypted in a way that we do not have.
+    let refused = runner(&format!("{server}/made?useSSL=false"), &["info"]).expect_code(4);
+    assert!(refused.stderr.contains("use TLS"), "{}", refused.said());
+    let unknown = runner(&format!("{server}/mysql?sslMode=VERIFY_CA"), &["info"]).expect_code(4);
+    assert!(unknown.stderr.contains("TLS") && unknown.stderr.contains("UnknownIssuer"), "{}", unknown.said());
+    runner(&format!("{server}/made"), &["migrate"]).expect_code(4);
+    runner(&format!("{server}/made?createDatabaseIfNotExist=true&sslMode=REQUIRED"), &["migrate"])
+        .expect_code(0);
+
+    let place = Place::on(&url);
+    project.write(
+        "sql/V2__b.sql",
+        "DELIMITER //\nCREATE PROCEDURE p() BEGIN INSERT INTO a VALUES (1); INSERT INTO a VALUES (2); END//\n\
+         DELIMITER ;\nCALL p();\nCREATE TABLE b (id int);\nINSERT INTO b VALUES (1);\nINSERT INTO late VALUES (1);\n",
+    );
+    let failed = runner(place.url(), &["migrate"]).expect_code(8);
+    assert!(failed.stderr.contains("3 of its 5 statements are done and were kept"), "{}", failed.said());
+    assert_eq!(place.ask("SELECT count(*) FROM b"), "0");
+    place.ask("CREATE TABLE late (id int)");
+    runner(place.url(), &["migrate"]).expect_code(0);
+    runner(place.url(), &["migrate"]).expect_code(0);
+    runner(place.url(), &["validate"]).expect_code(0);
+    assert_eq!(place.ask("SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b)"), "2|1");
+    let columns = "installed_rank, version, description, type, script, installed_by, success";
+    assert_eq!(
+        place.ask(&format!("SELECT {columns} FROM flyway_schema_history ORDER BY 1")),
+        "1|1|a|SQL|V1__a.sql|root|1\n2|2|b|SQL|V2__b.sql|root|1"
+    );
+    // The key has the name that Flyway gives it on MySQL; the server keeps it as PRIMARY.
+    let keys = "SELECT index_name, column_name FROM information_schema.statistics \
+                WHERE table_schema = DATABASE() AND table_name = 'flyway_schema_history' ORDER BY 2";
+    assert_eq!(place.ask(keys), "PRIMARY|installed_rank\nflyway_schema_history_s_idx|success");
+    runner(place.url(), &["clean", "--clean-enabled"]).expect_code(0);
+    assert_eq!(place.ask("SHOW TABLES"), "");
+    runner(place.url(), &["baseline"]).expect_code(0);
+    assert_eq!(place.ask("SELECT version, type FROM flyway_schema_history"), "1|BASELINE");
 }

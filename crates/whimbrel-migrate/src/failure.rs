@@ -340,7 +340,9 @@ fn connect_hint(kind: ConnectErrorKind) -> Option<&'static str> {
         }
         ConnectErrorKind::LoginRefused => Some("look at user and password in the secret"),
         ConnectErrorKind::NoDatabase => Some("create the database, or correct its name in the secret"),
-        ConnectErrorKind::Tls => Some("look at sslmode and sslrootcert in the URL"),
+        ConnectErrorKind::Tls => {
+            Some("look at sslmode and sslrootcert in the URL (MySQL: sslMode and serverSslCert)")
+        }
         ConnectErrorKind::Other => None,
     }
 }

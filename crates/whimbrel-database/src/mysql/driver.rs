@@ -154,6 +154,8 @@ fn server_error(error: &MySqlDatabaseError) -> ServerError {
 
 fn classify_connect_error(error: sqlx::Error) -> (ConnectErrorKind, BoxError) {
     let kind = match &error {
+        // A certificate that is not trusted comes as an error of the socket.
+        sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => ConnectErrorKind::Tls,
         sqlx::Error::Io(_) => ConnectErrorKind::Unreachable,
         sqlx::Error::Tls(_) => ConnectErrorKind::Tls,
         sqlx::Error::Configuration(_) => ConnectErrorKind::LoginRefused,
