@@ -1,92 +1,17 @@
 //! The runner on MariaDB and SQLite: the same verbs with the same answers, and what differs said as it is.
 
-use std::process::Command;
+mod common;
+
 use std::time::{Duration, Instant};
 
+use common::engines::{Shop, states};
 use rustix::process::Signal;
-use serde_json::Value;
 use whimbrel_tests::engines::{self, Place};
-use whimbrel_tests::program::{Ended, Running, clean, run};
-use whimbrel_tests::project::Project;
-use whimbrel_tests::testbed;
+use whimbrel_tests::program::{Running, run};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HISTORY: &str = "SELECT installed_rank, version, description, type, script, checksum, installed_by, success \
      FROM flyway_schema_history ORDER BY 1";
-
-/// A project with one database.
-struct Shop {
-    project: Project,
-    place: Place,
-}
-
-impl Shop {
-    fn new(place: Place, scripts: &[(&str, &str)]) -> Self {
-        let shop = Self { project: Project::small(), place };
-        for (name, text) in scripts {
-            shop.write(name, text);
-        }
-        shop
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        self.project.write(&format!("sql/{name}"), text);
-    }
-
-    fn command(&self, verb: &str) -> Command {
-        let mut command = self.project.tool("whimbrel-migrate");
-        command.env("APP_DATABASE_URL", self.place.url()).arg(verb);
-        command
-    }
-
-    #[track_caller]
-    fn run(&self, verb: &str, options: &[&str]) -> Ended {
-        run(self.command(verb).args(options), MINUTE)
-    }
-
-    #[track_caller]
-    fn ask(&self, sql: &str) -> String {
-        self.place.ask(sql)
-    }
-
-    /// (version, description, state) of every line of `info`.
-    #[track_caller]
-    fn states(&self) -> Vec<(String, String, String)> {
-        states(
-            &self.run("info", &["--format", "json"]).expect_code(0).json_lines()[0]["databases"][0]["migrations"],
-        )
-    }
-
-    /// Real Flyway with the same scripts and the same database.
-    #[track_caller]
-    fn flyway(&self, verb: &str, options: &[&str]) -> Value {
-        let mut command = clean(testbed::variable("WHIMBREL_TEST_FLYWAY"));
-        let (url, login) = self.place.jdbc();
-        command.env("FLYWAY_URL", url);
-        if let Some((user, password)) = login {
-            command.env("FLYWAY_USER", user).env("FLYWAY_PASSWORD", password);
-        }
-        command.arg(format!("-locations=filesystem:{}", self.project.file("sql").display()));
-        command.args(["-skipCheckForUpdate", "-outputType=json", verb]).args(options);
-        let ended = run(&mut command, 2 * MINUTE);
-        serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("not JSON\n{}", ended.said()))
-    }
-
-    /// Both say that all is well, and show the same lines.
-    #[track_caller]
-    fn assert_both_agree(&self) {
-        let validated = self.flyway("validate", &[]);
-        assert_eq!(validated["validationSuccessful"], true, "{validated}");
-        self.run("validate", &[]).expect_code(0);
-        assert_eq!(self.states(), states(&self.flyway("info", &[])["migrations"]));
-    }
-}
-
-fn states(rows: &Value) -> Vec<(String, String, String)> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let rows = rows.as_array().expect("a list");
-    rows.iter().map(|row| (text(&row["version"]), text(&row["description"]), text(&row["state"]))).collect()
-}
 
 /// Each of these on each engine.
 macro_rules! on_each_engine {
@@ -170,17 +95,6 @@ fn a_baseline_stands_for_what_is_below_it(place: Place) {
     shop.run("migrate", &[]).expect_code(0);
     assert_eq!(shop.ask("SELECT count(*) FROM bird"), "1");
     assert_eq!(shop.flyway("validate", &[])["validationSuccessful"], true);
-}
-
-impl Shop {
-    /// A file of SQLite is there only once somebody made it.
-    fn ask_twice(&self, sql: &str) {
-        if self.place.is_sqlite() {
-            engines::ask(&format!("{}?mode=rwc", self.place.url()), sql);
-        } else {
-            self.ask(sql);
-        }
-    }
 }
 
 fn clean_needs_permission_and_leaves_nothing(place: Place) {

@@ -1,5 +1,8 @@
 //! A project with one database that a test writes scripts for.
 
+#[allow(dead_code, reason = "only some test files are about other engines")]
+pub(crate) mod engines;
+
 use std::process::Command;
 use std::time::Duration;
 
