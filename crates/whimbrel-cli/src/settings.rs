@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 /// Where a value came from, weakest first: a later one wins over an earlier one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "from", content = "name")]
 pub enum Origin {
     /// Built in.
@@ -19,6 +19,19 @@ pub enum Origin {
     Environment(String),
     /// An option on the command line.
     Flag(String),
+}
+
+impl Origin {
+    /// How strong it is: a value of a stronger origin wins, whatever its file or variable is called.
+    pub fn strength(&self) -> u8 {
+        match self {
+            Self::Default => 0,
+            Self::FlywayFile(_) => 1,
+            Self::ProjectFile(_) => 2,
+            Self::Environment(_) => 3,
+            Self::Flag(_) => 4,
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -56,7 +69,7 @@ impl<T> Setting<T> {
     #[must_use]
     pub fn or_stronger(self, value: Option<T>, origin: Origin) -> Self {
         match value {
-            Some(value) if origin >= self.origin => Self { value, origin },
+            Some(value) if origin.strength() >= self.origin.strength() => Self { value, origin },
             _ => self,
         }
     }

@@ -67,7 +67,7 @@ impl Session {
 
     /// Adds a row. Inside the script's transaction it becomes part of it.
     pub async fn append_history(&mut self, table: &TableName, row: &NewRow) -> Result<(), DatabaseError> {
-        self.query(&sql::insert_row(table, row, None)).await.map(drop)
+        self.query(&sql::insert_row(table, row, self.installed_by.as_deref())).await.map(drop)
     }
 
     /// Ends the transaction of a script with its history row.
@@ -80,7 +80,7 @@ impl Session {
         table: &TableName,
         row: &NewRow,
     ) -> Result<(), FinishError> {
-        let insert = sql::insert_row(table, row, None);
+        let insert = sql::insert_row(table, row, self.installed_by.as_deref());
         on_engine!(self.engine(), engine => engine.finish(begun, &insert).await)
     }
 

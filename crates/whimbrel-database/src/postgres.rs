@@ -34,6 +34,8 @@ pub(crate) struct Postgres {
     configured_path: String,
     /// What scripts find as search path, where it differs from the session's own.
     search_path: Option<String>,
+    /// SQL that the session begins with, again and again.
+    beginning: Option<String>,
     /// Whether the server was asked to watch the connection.
     checks_client: bool,
 }
@@ -62,6 +64,7 @@ impl Postgres {
             driver,
             configured_path: facts.search_path.clone(),
             search_path: None,
+            beginning: None,
             checks_client: false,
         };
         Ok((session, facts))
@@ -102,7 +105,9 @@ impl Postgres {
             "SELECT 1 / CASE pg_catalog.txid_current_if_assigned() WHEN {} THEN 1 ELSE 0 END",
             begun.number()
         );
-        let text = format!("{guard}; SET CONSTRAINTS ALL IMMEDIATE; {RESET_ROLE}; RESET ALL; {insert}");
+        let beginning = self.beginning_statement();
+        let text =
+            format!("{guard}; SET CONSTRAINTS ALL IMMEDIATE; {RESET_ROLE}; RESET ALL; {beginning}{insert}");
         match self.query(&text).await {
             Ok(_) => {}
             Err(error) if error.sqlstate() == Some("22012") => return Err(FinishError::NotOurs),

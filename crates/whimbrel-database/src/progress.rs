@@ -91,7 +91,7 @@ impl Session {
     ) -> Result<(), DatabaseError> {
         let statements = [
             sql::delete_failed_row(history, row.installed_rank),
-            sql::insert_row(history, row, None),
+            sql::insert_row(history, row, self.installed_by.as_deref()),
             upsert(history, &Progress { failed: true, ..progress.clone() }),
         ];
         self.transaction(&statements).await
@@ -101,7 +101,7 @@ impl Session {
     pub async fn record_success(&mut self, history: &TableName, row: &NewRow) -> Result<(), DatabaseError> {
         let statements = [
             sql::delete_failed_row(history, row.installed_rank),
-            sql::insert_row(history, row, None),
+            sql::insert_row(history, row, self.installed_by.as_deref()),
             delete(history, &row.script),
         ];
         self.transaction(&statements).await
@@ -115,7 +115,7 @@ impl Session {
         had_progress: bool,
     ) -> Result<(), DatabaseError> {
         let mut statements =
-            vec![sql::delete_failed_row(history, row.installed_rank), sql::insert_row(history, row, None)];
+            vec![sql::delete_failed_row(history, row.installed_rank), sql::insert_row(history, row, self.installed_by.as_deref())];
         if had_progress {
             statements.push(delete(history, &row.script));
         }

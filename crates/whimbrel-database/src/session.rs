@@ -158,6 +158,10 @@ pub struct Session {
     target: Target,
     application_name: String,
     facts: SessionFacts,
+    /// Who is named in rows of the history, if not the database's user.
+    pub(crate) installed_by: Option<String>,
+    /// SQL that the session begins with where the engine does not keep it itself.
+    beginning: Option<String>,
 }
 
 impl Session {
@@ -255,6 +259,25 @@ impl Session {
         on_engine!(&mut self.engine, engine => engine.fate_of(transaction).await)
     }
 
+    /// Rows of the history name this one from now on, and not the database's user.
+    pub fn sign_as(&mut self, installed_by: Option<String>) {
+        self.installed_by = installed_by;
+    }
+
+    /// Begins with this SQL, and again whenever the session is put back into the state that a script finds. What it
+    /// says about role and search path is what is found out about the session from now on.
+    pub async fn begin_with(&mut self, sql: &str) -> Result<(), DatabaseError> {
+        let sql = sql.trim().trim_end_matches(';');
+        self.query(sql).await?;
+        match &mut self.engine {
+            Engine::Postgres(postgres) => postgres.begin_with(sql, &mut self.facts).await,
+            Engine::MySql(_) | Engine::Sqlite(_) => {
+                self.beginning = Some(sql.to_owned());
+                Ok(())
+            }
+        }
+    }
+
     /// Names that are not qualified are made in this schema from now on, as Flyway does it.
     pub fn prefer_schema(&mut self, schema: &str) {
         on_engine!(&mut self.engine, engine => engine.prefer_schema(schema));
@@ -268,7 +291,15 @@ impl Session {
 
     /// Puts the session into the state that every script finds: own role, own settings, nothing left open.
     pub async fn reset(&mut self) -> Result<(), DatabaseError> {
-        on_engine!(&mut self.engine, engine => engine.reset().await)
+        on_engine!(&mut self.engine, engine => engine.reset().await)?;
+        self.begin_again().await
+    }
+
+    async fn begin_again(&mut self) -> Result<(), DatabaseError> {
+        match self.beginning.clone() {
+            Some(sql) => self.query(&sql).await.map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Tries once to take the lock.
@@ -283,7 +314,9 @@ impl Session {
 
     /// Gives the lock back and makes the session as good as new.
     pub async fn unlock_and_reset(&mut self, table: &TableName) -> Result<Unlocked, DatabaseError> {
-        on_engine!(&mut self.engine, engine => engine.unlock_and_reset(table).await)
+        let unlocked = on_engine!(&mut self.engine, engine => engine.unlock_and_reset(table).await)?;
+        self.begin_again().await?;
+        Ok(unlocked)
     }
 
     /// The state of an index that a statement may leave half made. The name is as in SQL: quoted where need be, qualified or found by the search path.
@@ -401,9 +434,14 @@ async fn attempt(
 ) -> Result<Session, ConnectError> {
     let name = &settings.application_name;
     match Engine::connect(target, name, timeout).await {
-        Ok((engine, facts)) => {
-            Ok(Session { engine, target: target.clone(), application_name: name.clone(), facts })
-        }
+        Ok((engine, facts)) => Ok(Session {
+            engine,
+            target: target.clone(),
+            application_name: name.clone(),
+            facts,
+            installed_by: None,
+            beginning: None,
+        }),
         Err((kind, cause)) => Err(ConnectError { kind, target: target.to_string(), attempts: 1, cause }),
     }
 }

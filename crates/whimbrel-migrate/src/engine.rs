@@ -1,6 +1,8 @@
 //! The work on one database: open it, plan, apply, and tell.
 
+mod callbacks;
 mod failing;
+mod group;
 mod locking;
 mod migrate;
 mod open;
@@ -52,6 +54,8 @@ pub struct Engine<'a> {
     version: Option<String>,
     /// The database's version before anything was applied.
     before: Option<String>,
+    /// The turn from versioned to repeatable scripts is over.
+    repeatables_begun: bool,
 }
 
 impl Engine<'_> {

@@ -50,6 +50,15 @@ pub enum Failure {
     /// A script failed.
     #[error(transparent)]
     Script(Box<ScriptFailure>),
+    /// A callback failed; what the command did before stays as it is.
+    #[error("error while executing {} callback: {failure}", .event.as_str())]
+    Callback {
+        /// What it was called for.
+        event: whimbrel_migration::name::Event,
+        /// Why it failed.
+        #[source]
+        failure: Box<ScriptFailure>,
+    },
     /// `clean` without permission.
     #[error("clean is disabled: it would drop everything in schema {schema}")]
     CleanDisabled {
@@ -155,8 +164,12 @@ impl Failure {
             Self::Refused(findings) => kind_of(findings),
             Self::Locked { .. } => ErrorKind::Locked,
             Self::Pooler => ErrorKind::Usage,
-            Self::Script(failure) if failure.kept == Kept::Nothing => ErrorKind::ScriptFailed,
-            Self::Script(_) | Self::CommitUnknown { .. } => ErrorKind::ScriptPartlyKept,
+            Self::Script(failure) | Self::Callback { failure, .. } if failure.kept == Kept::Nothing => {
+                ErrorKind::ScriptFailed
+            }
+            Self::Script(_) | Self::Callback { .. } | Self::CommitUnknown { .. } => {
+                ErrorKind::ScriptPartlyKept
+            }
             Self::CleanDisabled { .. } => ErrorKind::Refused,
             Self::Stopped(Stopped::Signal(cause)) => cause.error_kind(),
             Self::Stopped(Stopped::Deadline) => ErrorKind::Deadline,
@@ -183,6 +196,7 @@ impl Failure {
                 "connect to PostgreSQL itself, or to a pool in session mode: the lock belongs to a session".to_owned(),
             ],
             Self::Script(failure) => failure.hints(),
+            Self::Callback { failure, .. } => failure.callback_hints(),
             Self::CleanDisabled { .. } => vec!["--clean-enabled allows it".to_owned()],
             Self::CommitUnknown { .. } => {
                 vec!["run migrate again: it finds out from the history what was kept".to_owned()]
@@ -221,6 +235,12 @@ impl ScriptFailure {
             }
             Kept::ItsOwn => "what it committed itself was kept".to_owned(),
         }
+    }
+
+    fn callback_hints(&self) -> Vec<String> {
+        let mut hints: Vec<String> = self.error.server().and_then(server_hint).into_iter().collect();
+        hints.push("correct the callback and run the command again".to_owned());
+        hints
     }
 
     fn hints(&self) -> Vec<String> {
@@ -326,7 +346,7 @@ fn kind_of(findings: &[Finding]) -> ErrorKind {
                     | "limits-not-supported"
                     | "bad-script-conf"
                     | "target-unknown"
-                    | "callback-not-supported"
+                    | "callback-twice"
                     | "no-schema"
             )
     };

@@ -1,6 +1,7 @@
 //! The scripts of a database as they lie on disk.
 //!
-//! Locations are walked to the bottom; hidden folders are passed over (a ConfigMap's `..data` is one). Links are
+//! A location is a folder, or a pattern: `*` stands for characters within one name, `?` for one of them, `**` for any
+//! number of folders. Locations are walked to the bottom; hidden folders are passed over (a ConfigMap's `..data` is one). Links are
 //! followed as long as they stay inside their location. What is listed are names; bytes are read later, and what is
 //! run is what was checksummed, or nothing.
 
@@ -11,6 +12,10 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use thiserror::Error;
+
+mod pattern;
+
+use pattern::Pattern;
 
 /// A regular file below a location.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,14 +66,19 @@ pub enum FilesError {
 pub fn list(locations: &[PathBuf], wanted: impl Fn(&str) -> bool) -> Result<FoundFiles, FilesError> {
     let mut found = FoundFiles::default();
     for location in locations {
-        if !location.is_dir() {
+        let (folder, pattern) = match Pattern::of(location) {
+            Some((folder, pattern)) => (folder, Some(pattern)),
+            None => (location.clone(), None),
+        };
+        if !folder.is_dir() {
             found.missing.push(location.clone());
             continue;
         }
-        let root = fs::canonicalize(location)?;
+        let root = fs::canonicalize(&folder)?;
+        let (seen, files) = (BTreeSet::new(), &mut found.files);
         let mut walk =
-            Walk { location, root: &root, seen: BTreeSet::new(), wanted: &wanted, files: &mut found.files };
-        walk.folder(location, "")?;
+            Walk { location: &folder, root: &root, pattern: pattern.as_ref(), seen, wanted: &wanted, files };
+        walk.folder(&folder, "")?;
     }
     found.files.sort_by(|a, b| a.script.cmp(&b.script));
     Ok(found)
@@ -77,6 +87,8 @@ pub fn list(locations: &[PathBuf], wanted: impl Fn(&str) -> bool) -> Result<Foun
 struct Walk<'a, W> {
     location: &'a Path,
     root: &'a Path,
+    /// What has to match below it.
+    pattern: Option<&'a Pattern>,
     /// Folders by their real path: a link back up ends here.
     seen: BTreeSet<PathBuf>,
     wanted: &'a W,
@@ -112,7 +124,13 @@ impl<W: Fn(&str) -> bool> Walk<'_, W> {
         name: String,
         script: String,
     ) -> Result<(), FilesError> {
-        let wanted = (self.wanted)(&name);
+        // Below a pattern's folder there are files that are none of the location's.
+        let below = match self.pattern {
+            Some(pattern) => pattern.script(&script),
+            None => Some(script.as_str()),
+        };
+        let below = below.map(str::to_owned);
+        let wanted = below.is_some() && (self.wanted)(&name);
         let kind = if kind.is_symlink() {
             let Ok(target) = fs::canonicalize(&path) else {
                 // A link to nowhere or to itself: only a script's name makes it our business.
@@ -139,7 +157,8 @@ impl<W: Fn(&str) -> bool> Walk<'_, W> {
             if !kind.is_file() {
                 return Err(FilesError::NotAFile(path));
             }
-            self.files.push(FoundFile { script: script.replace('\\', "/"), name, path });
+            let script = below.unwrap_or(script).replace('\\', "/");
+            self.files.push(FoundFile { script, name, path });
         }
         Ok(())
     }
@@ -209,6 +228,21 @@ mod tests {
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
         let error = list(&[folder.path().to_owned()], sql).unwrap_err();
         assert!(matches!(error, FilesError::NotAFile(_)), "{error}");
+    }
+
+    #[test]
+    fn a_pattern_finds_folders_and_names_scripts_below_them() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in ["a1/V1__a.sql", "a2/deep/V2__b.sql", "b/V3__c.sql", "V4__d.sql"] {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        assert_eq!(scripts(&folder.path().join("a*")), ["V1__a.sql", "deep/V2__b.sql"]);
+        assert_eq!(scripts(&folder.path().join("?")), ["V3__c.sql"]);
+        assert_eq!(scripts(&folder.path().join("**/V*__?.sql")).len(), 4);
+        let found = list(&[folder.path().join("none/*")], sql).unwrap();
+        assert_eq!(found.missing, [folder.path().join("none/*")]);
     }
 
     #[test]

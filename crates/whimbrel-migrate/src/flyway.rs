@@ -2,25 +2,44 @@
 //!
 //! What is done is what [`crate::engine`] does; here are only the words. A parameter that changes what happens and that
 //! we do not have is refused by its name, never taken and left aside.
+//!
+//! | module | |
+//! |---|---|
+//! | [`parameter`] | every parameter, and what it does here |
+//! | [`sources`], `conf`, `toml` | where values stand: files, environment |
+//! | [`gather`], `resolver` | from all sources to one value each, with its origin: [`values`] |
+//! | [`fill`] | from values to [`DatabaseSettings`](crate::settings::DatabaseSettings) |
+//! | `args`, `text`, `json`, [`info_filter`] | the command line and what it answers |
 
 mod args;
+mod conf;
+pub mod fill;
+pub mod gather;
+pub mod info_filter;
 mod json;
+pub mod parameter;
+mod resolver;
+pub mod sources;
 mod text;
+mod toml;
+pub mod values;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use whimbrel_cli::args::GlobalArgs;
-use whimbrel_cli::env::ProcessEnvironment;
+use whimbrel_cli::env::{Environment, ProcessEnvironment};
 use whimbrel_cli::exit;
 use whimbrel_cli::printer::Printer;
 use whimbrel_cli::signals::Stop;
 
 use crate::cli::Verb;
 use crate::report::Reporter;
-use crate::run::{self, Run};
+use crate::run::{self, Report, Run};
 use crate::settings::RunSettings;
+use sources::Surroundings;
 
-pub use args::{Invocation, parse};
+pub use args::{Invocation, Refusal};
 
 /// The version of Flyway whose behaviour this face follows.
 pub const FOLLOWED_VERSION: &str = "11.20.3";
@@ -30,14 +49,41 @@ pub fn is_called(argv0: &str) -> bool {
     argv0.rsplit('/').next() == Some("flyway")
 }
 
+/// The places around this process where parameters are found.
+pub fn surroundings<E: Environment>(environment: &E) -> Surroundings<'_, E> {
+    Surroundings {
+        environment,
+        // Without a working directory, relative paths are what they are.
+        folder: std::env::current_dir().unwrap_or_default(),
+        install: std::env::current_exe().ok().and_then(|path| Some(path.parent()?.to_owned())),
+        home: environment.get("HOME").filter(|home| !home.is_empty()).map(PathBuf::from),
+        stdin: &read_stdin,
+    }
+}
+
+/// Reads a command line, with these variables and the files around this process.
+///
+/// # Errors
+/// When it is not to be carried out.
+pub fn parse(arguments: &[String], environment: &impl Environment) -> Result<Invocation, Refusal> {
+    args::parse(arguments, &surroundings(environment))
+}
+
+fn read_stdin() -> std::io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// The whole program: arguments without the program's own name.
 pub fn main(arguments: &[String]) -> ExitCode {
-    let invocation = match args::parse(arguments, &ProcessEnvironment) {
+    let invocation = match parse(arguments, &ProcessEnvironment) {
         Ok(invocation) => invocation,
-        Err(message) => {
+        Err(refusal) => {
             let json = arguments.iter().any(|argument| argument == "-outputType=json");
-            Printer::new(&GlobalArgs::default()).line_or_error(json, &message);
-            return ExitCode::FAILURE;
+            Printer::new(&GlobalArgs::default()).line_or_error(json, &refusal.message);
+            return ExitCode::from(refusal.exit);
         }
     };
     let global = GlobalArgs { quiet: invocation.quiet, ..GlobalArgs::default() };
@@ -48,7 +94,12 @@ pub fn main(arguments: &[String]) -> ExitCode {
 async fn run_verbs(printer: &Printer, invocation: &Invocation) -> exit::ExitCode {
     let Invocation { settings, verbs, json, .. } = invocation;
     let Some(settings) = settings else {
-        printer.line(text::USAGE);
+        match invocation {
+            Invocation { version: true, .. } => printer.line(headline()),
+            // Flyway says nothing at all then.
+            Invocation { json: true, .. } => {}
+            _ => printer.line(text::USAGE),
+        }
         return exit::ExitCode::Done;
     };
     let stop = match Stop::watch() {
@@ -60,14 +111,14 @@ async fn run_verbs(printer: &Printer, invocation: &Invocation) -> exit::ExitCode
     };
     let mut documents = Vec::new();
     if !json {
-        printer.line(format!(
-            "Whimbrel {}, in the place of Flyway {FOLLOWED_VERSION}\n",
-            env!("CARGO_PKG_VERSION")
-        ));
+        printer.line(headline());
+        if !invocation.quiet {
+            invocation.words.iter().for_each(|word| printer.stderr_line(&format!("WARNING: {word}")));
+        }
     }
     for verb in verbs {
         let settings = RunSettings { verb: *verb, ..settings.clone() };
-        let (run, failed) = run_one(printer, &settings, *json, stop.clone()).await;
+        let (run, failed) = run_one(printer, invocation, &settings, stop.clone()).await;
         if *json {
             documents.push(json::document(&settings, &run));
         }
@@ -75,29 +126,54 @@ async fn run_verbs(printer: &Printer, invocation: &Invocation) -> exit::ExitCode
             if *json && documents.len() > 1 {
                 documents.drain(..documents.len() - 1);
             }
-            print_documents(printer, documents);
+            print_documents(printer, invocation, documents);
             return exit::ExitCode::No;
         }
     }
-    print_documents(printer, documents);
+    print_documents(printer, invocation, documents);
     exit::ExitCode::Done
 }
 
-fn print_documents(printer: &Printer, mut documents: Vec<serde_json::Value>) {
+fn headline() -> String {
+    format!("Whimbrel {}, in the place of Flyway {FOLLOWED_VERSION}\n", env!("CARGO_PKG_VERSION"))
+}
+
+fn print_documents(printer: &Printer, invocation: &Invocation, mut documents: Vec<serde_json::Value>) {
     let document = match documents.len() {
         0 => return,
         1 => documents.remove(0),
         _ => serde_json::json!({ "individualResults": documents }),
     };
-    printer.line(serde_json::to_string_pretty(&document).unwrap_or_default());
+    let text = serde_json::to_string_pretty(&document).unwrap_or_default();
+    if let Some(path) = &invocation.output_file
+        && let Err(error) = fs_err::write(path, format!("{text}\n"))
+    {
+        printer.stderr_line(&format!("ERROR: the output file was not written: {error}"));
+    }
+    printer.line(text);
 }
 
-async fn run_one(printer: &Printer, settings: &RunSettings, json: bool, stop: Stop) -> (Run, bool) {
+async fn run_one(
+    printer: &Printer,
+    invocation: &Invocation,
+    settings: &RunSettings,
+    stop: Stop,
+) -> (Run, bool) {
+    let (json, filter) = (invocation.json, &invocation.filter);
     let reporter = Reporter::silent(printer.clone(), settings.common.run_id.clone());
     if !json {
         reporter.listen(Box::new(text::Lines::new(printer.clone(), settings)));
     }
-    let run = run::carry_out(&reporter, settings, stop).await;
+    let mut run = run::carry_out(&reporter, settings, stop).await;
+    for turn in &mut run.turns {
+        if let Some(Report::Info(report)) = &mut turn.report {
+            filter.apply(&mut report.migrations);
+            if filter.ids_only && !json {
+                printer.line(info_filter::ids(&report.migrations));
+                return (run, false);
+            }
+        }
+    }
     if !json {
         text::answer(printer, settings, &run);
     }

@@ -34,6 +34,7 @@ pub enum Event {
     ScriptStarted,
     ScriptApplied,
     ScriptFailed,
+    CallbackStarted,
     Notice,
     DatabaseFinished,
     RunFinished,

@@ -241,7 +241,7 @@ fn say_finished(reporter: &Reporter, turn: &Turn) {
 fn error_text(failure: &Failure) -> String {
     let mut text = failure.to_string();
     // A script's failure tells what the server said in lines of its own.
-    let told = matches!(failure, Failure::Script(_));
+    let told = matches!(failure, Failure::Script(_) | Failure::Callback { .. });
     let mut cause = std::error::Error::source(failure).filter(|_| !told);
     while let Some(error) = cause {
         let message = error.to_string();

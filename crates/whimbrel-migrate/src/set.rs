@@ -1,15 +1,16 @@
 //! The scripts of one database: listed, named, checksummed; their text is read again when it is needed.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use thiserror::Error;
 use whimbrel_migration::checksum;
 use whimbrel_migration::conf::{ConfError, ScriptConf};
-use whimbrel_migration::encoding::Encoding;
+use whimbrel_migration::encoding::{Encoding, UnknownEncoding};
 use whimbrel_migration::finding::{Finding, FlywayCode};
-use whimbrel_migration::name::ScriptKind;
+use whimbrel_migration::name::{Event, NameError, ScriptKind, ScriptName};
 use whimbrel_migration::placeholder::Placeholders;
-use whimbrel_migration::script::{ResolvedScript, ScriptId};
+use whimbrel_migration::script::{ResolvedScript, ScriptId, compare_utf16};
 
 use crate::files::{self, FilesError, FoundFile};
 use crate::settings::DatabaseSettings;
@@ -47,60 +48,127 @@ pub struct BuiltIns {
     pub table: String,
 }
 
-/// The scripts of one database.
+/// The scripts of one database, and its callbacks.
 #[derive(Debug)]
 pub struct ScriptSet {
-    scripts: Vec<ResolvedScript>,
+    /// The scripts, then the callbacks.
+    all: Vec<ResolvedScript>,
+    /// How many of them are scripts.
+    count: usize,
     paths: Vec<PathBuf>,
+    /// The callbacks of each event, in the order in which they run.
+    callbacks: BTreeMap<Event, Vec<ScriptId>>,
     placeholders: Placeholders,
+    separator: String,
     replace: bool,
-    encoding: Encoding,
+    reading: Reading,
     /// What should be said about the files.
     pub warnings: Vec<Finding>,
+}
+
+/// How files without a word of their own are decoded.
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    encoding: Encoding,
+    detect: bool,
 }
 
 impl ScriptSet {
     /// Lists and checksums the scripts.
     pub fn load(settings: &DatabaseSettings, built_ins: &BuiltIns) -> Result<Self, SetError> {
-        let naming = &settings.naming;
-        let locations = without_sub_locations(&settings.locations);
-        let found =
-            files::list(&locations, |name| naming.is_candidate(name) || is_bare_script(settings, name))?;
         let mut set = Self {
-            scripts: Vec::with_capacity(found.files.len()),
-            paths: Vec::with_capacity(found.files.len()),
+            all: Vec::new(),
+            count: 0,
+            paths: Vec::new(),
+            callbacks: BTreeMap::new(),
             placeholders: placeholders(settings, built_ins)?,
+            separator: settings.placeholder_separator.clone(),
             replace: settings.replace_placeholders,
-            encoding: settings.encoding,
+            reading: Reading { encoding: settings.encoding, detect: settings.detect_encoding },
             warnings: Vec::new(),
         };
-        set.missing_locations(settings, &locations, &found.missing)?;
-        let mut invalid = Vec::new();
+        let mut found = set.list(settings, &settings.locations)?;
+        if !settings.callback_locations.is_empty() {
+            found.callbacks = set.list(settings, &settings.callback_locations)?.callbacks;
+        }
+        set.judge_names(settings, found.invalid)?;
+        if !settings.skip_scripts {
+            set.all.reserve(found.scripts.len());
+            for (name, file) in found.scripts {
+                set.add(name, file)?;
+            }
+        }
+        set.count = set.all.len();
+        if !settings.skip_callbacks {
+            set.add_callbacks(found.callbacks)?;
+        }
+        Ok(set)
+    }
+
+    /// The files of these locations by what their names say.
+    fn list(&mut self, settings: &DatabaseSettings, locations: &[PathBuf]) -> Result<Named, SetError> {
+        let naming = &settings.naming;
+        let locations = without_sub_locations(locations);
+        let found =
+            files::list(&locations, |name| naming.is_candidate(name) || is_bare_script(settings, name))?;
+        self.missing_locations(settings, &locations, &found.missing)?;
+        let mut named = Named::default();
         for file in found.files {
             if !naming.is_candidate(&file.name) {
-                set.warnings.push(bare_script(&file));
+                self.warnings.push(bare_script(&file));
                 continue;
             }
             match naming.parse(&file.name) {
                 Ok(name) if !naming.is_seen(&name, &file.name) => {}
-                Ok(name) if matches!(name.kind, ScriptKind::Callback(_)) => {
-                    return Err(callback(&file).into());
-                }
-                Ok(name) => set.add(name, file)?,
-                Err(error) => invalid.push((file, error)),
+                Ok(name) => match name.kind {
+                    ScriptKind::Callback(event) => named.callbacks.push((event, name, file)),
+                    _ => named.scripts.push((name, file)),
+                },
+                Err(error) => named.invalid.push((file, error)),
             }
         }
+        Ok(named)
+    }
+
+    fn judge_names(
+        &mut self,
+        settings: &DatabaseSettings,
+        invalid: Vec<(FoundFile, NameError)>,
+    ) -> Result<(), SetError> {
         if settings.validate_naming && !invalid.is_empty() {
             let list: Vec<String> = invalid.iter().map(|(_, error)| error.to_string()).collect();
             let message = format!("Invalid SQL filenames found:\r\n{}", list.join("\r\n"));
             return Err(Finding::error("invalid-names", message).coded(FlywayCode::Error).into());
         }
-        set.warnings.extend(invalid.into_iter().map(|(file, error)| {
+        self.warnings.extend(invalid.into_iter().map(|(file, error)| {
             Finding::warning("invalid-name", format!("{error}: it is not run"))
                 .in_script(file.script)
                 .next_step("name it like V1_2__description.sql or R__description.sql")
         }));
-        Ok(set)
+        Ok(())
+    }
+
+    /// Adds the callbacks: those of one event run in the order of their descriptions.
+    fn add_callbacks(&mut self, mut found: Vec<(Event, ScriptName, FoundFile)>) -> Result<(), SetError> {
+        found.sort_by(|(mine, my_name, _), (theirs, their_name, _)| {
+            mine.cmp(theirs).then_with(|| compare_utf16(&my_name.description, &their_name.description))
+        });
+        for pair in found.windows(2) {
+            let [(event, name, file), (other_event, other_name, other)] = pair else { continue };
+            if event == other_event && name.description == other_name.description {
+                return Err(two_callbacks(file, other).into());
+            }
+        }
+        if found.iter().any(|(event, ..)| *event == Event::CreateSchema) {
+            let message = "'createSchema' callback is deprecated and will be removed in a later release. Please use 'beforeCreateSchema' callback instead.";
+            self.warnings.push(Finding::warning("callback-deprecated", message));
+        }
+        for (event, name, file) in found {
+            let id = ScriptId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
+            self.add(name, file)?;
+            self.callbacks.entry(event).or_default().push(id);
+        }
+        Ok(())
     }
 
     fn missing_locations(
@@ -123,10 +191,10 @@ impl ScriptSet {
         Ok(())
     }
 
-    fn add(&mut self, name: whimbrel_migration::name::ScriptName, file: FoundFile) -> Result<(), SetError> {
+    fn add(&mut self, name: ScriptName, file: FoundFile) -> Result<(), SetError> {
         let conf = self.conf(&file)?;
-        let encoding = encoding_of(&conf, self.encoding, &file.script)?;
-        let text = decode(encoding, &file.script, &files::read(&file.path)?)?;
+        let bytes = files::read(&file.path)?;
+        let text = decode(self.reading.encoding_of(&conf, &file.script, &bytes)?, &file.script, &bytes)?;
         let raw = checksum_of(&text);
         let is_repeatable = name.kind == ScriptKind::Repeatable;
         let replaces = conf.placeholder_replacement.unwrap_or(self.replace);
@@ -135,7 +203,7 @@ impl ScriptSet {
             let text = self.replaced(&script, &file.name, text)?;
             script = script.with_replaced_checksum(checksum_of(&text));
         }
-        self.scripts.push(script);
+        self.all.push(script);
         self.paths.push(file.path);
         Ok(())
     }
@@ -159,12 +227,27 @@ impl ScriptSet {
 
     /// The scripts, in the order of their paths.
     pub fn scripts(&self) -> &[ResolvedScript] {
-        &self.scripts
+        &self.all[..self.count]
     }
 
-    /// A script.
+    /// The callbacks of an event, in the order in which they run.
+    pub fn callbacks(&self, event: Event) -> &[ScriptId] {
+        self.callbacks.get(&event).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether there is any callback.
+    pub fn has_callbacks(&self) -> bool {
+        !self.callbacks.is_empty()
+    }
+
+    /// Whether this is a callback and no script.
+    pub fn is_callback(&self, id: ScriptId) -> bool {
+        id.index() >= self.count
+    }
+
+    /// A script or a callback.
     pub fn script(&self, id: ScriptId) -> &ResolvedScript {
-        &self.scripts[id.index()]
+        &self.all[id.index()]
     }
 
     /// Its file.
@@ -176,8 +259,9 @@ impl ScriptSet {
     /// replaced.
     pub fn text(&self, id: ScriptId) -> Result<String, SetError> {
         let (script, path) = (self.script(id), self.path(id));
-        let encoding = encoding_of(&script.conf, self.encoding, &script.script)?;
-        let text = decode(encoding, &script.script, &files::read(path)?)?;
+        let bytes = files::read(path)?;
+        let encoding = self.reading.encoding_of(&script.conf, &script.script, &bytes)?;
+        let text = decode(encoding, &script.script, &bytes)?;
         if checksum_of(&text) != script.raw_checksum {
             return Err(FilesError::Changed(path.clone()).into());
         }
@@ -202,7 +286,7 @@ impl ScriptSet {
             return Ok(text);
         }
         let mut placeholders = self.placeholders.clone();
-        placeholders.set("flyway:filename", file_name);
+        placeholders.set(&format!("flyway{}filename", self.separator), file_name);
         match placeholders.replace(&text) {
             Ok(std::borrow::Cow::Borrowed(_)) => Ok(text),
             Ok(std::borrow::Cow::Owned(text)) => Ok(text),
@@ -219,12 +303,26 @@ impl ScriptSet {
     }
 }
 
-fn encoding_of(conf: &ScriptConf, usual: Encoding, script: &str) -> Result<Encoding, SetError> {
-    let Some(name) = &conf.encoding else { return Ok(usual) };
-    name.parse().map_err(|error: whimbrel_migration::encoding::UnknownEncoding| {
-        let finding = Finding::error("bad-script-conf", error.to_string()).coded(FlywayCode::Fault);
-        finding.in_script(format!("{script}.conf")).into()
-    })
+/// The files of some locations by what their names say.
+#[derive(Default)]
+struct Named {
+    scripts: Vec<(ScriptName, FoundFile)>,
+    callbacks: Vec<(Event, ScriptName, FoundFile)>,
+    invalid: Vec<(FoundFile, NameError)>,
+}
+
+impl Reading {
+    /// The encoding of a file: that of its side file, the guessed one, or the usual one.
+    fn encoding_of(self, conf: &ScriptConf, script: &str, bytes: &[u8]) -> Result<Encoding, SetError> {
+        match &conf.encoding {
+            Some(name) => name.parse().map_err(|error: UnknownEncoding| {
+                let finding = Finding::error("bad-script-conf", error.to_string()).coded(FlywayCode::Fault);
+                finding.in_script(format!("{script}.conf")).into()
+            }),
+            None if self.detect => Ok(Encoding::detect(bytes)),
+            None => Ok(self.encoding),
+        }
+    }
 }
 
 /// The text of a script; a byte order mark stays, the scanner passes over one.
@@ -251,23 +349,25 @@ fn placeholders(settings: &DatabaseSettings, built_ins: &BuiltIns) -> Result<Pla
     let (prefix, suffix) = &settings.placeholder_marks;
     let mut placeholders = Placeholders::new(prefix, suffix);
     for (name, value) in &settings.placeholders {
-        if name.to_lowercase().starts_with("flyway:") {
-            let message = format!("Invalid placeholder ('flyway:' prefix is reserved): {name}");
+        let reserved = format!("flyway{}", settings.placeholder_separator);
+        if name.to_lowercase().starts_with(&reserved.to_lowercase()) {
+            let message = format!("Invalid placeholder ('{reserved}' prefix is reserved): {name}");
             return Err(Finding::error("placeholder-reserved", message).coded(FlywayCode::Error).into());
         }
         placeholders.set(name, value.clone());
     }
     let now = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S").to_string();
-    let folder = std::env::current_dir().map(|path| path.display().to_string()).unwrap_or_default();
+    let folder = settings.working_directory.clone().or_else(|| std::env::current_dir().ok());
+    let folder = folder.map(|path| path.display().to_string()).unwrap_or_default();
     for (name, value) in [
         ("defaultSchema", built_ins.schema.as_str()),
         ("user", &built_ins.user),
         ("table", &built_ins.table),
         ("timestamp", &now),
         ("workingDirectory", &folder),
-        ("environment", "default"),
+        ("environment", &settings.environment),
     ] {
-        placeholders.set(&format!("flyway:{name}"), value);
+        placeholders.set(&format!("flyway{}{name}", settings.placeholder_separator), value);
     }
     // SQLite has no name for it, and Flyway no value.
     if !built_ins.database.is_empty() {
@@ -276,13 +376,29 @@ fn placeholders(settings: &DatabaseSettings, built_ins: &BuiltIns) -> Result<Pla
     Ok(placeholders)
 }
 
+/// A text that is no script, such as `initSql`, with its placeholders replaced.
+pub fn replaced(settings: &DatabaseSettings, built_ins: &BuiltIns, text: &str) -> Result<String, SetError> {
+    if !settings.replace_placeholders {
+        return Ok(text.to_owned());
+    }
+    let replaced = placeholders(settings, built_ins)?.replace(text).map(std::borrow::Cow::into_owned);
+    replaced.map_err(|error| {
+        let finding = Finding::error("placeholder-missing", error.flyway_message()).coded(FlywayCode::Error);
+        finding.next_step(format!("give {} a value", error.name)).into()
+    })
+}
+
 /// A location below another one would give every script of it twice.
 fn without_sub_locations(locations: &[PathBuf]) -> Vec<PathBuf> {
     let mut kept: Vec<PathBuf> = Vec::with_capacity(locations.len());
     let mut sorted = locations.to_vec();
     sorted.sort();
     for location in sorted {
-        if !kept.iter().any(|other| location.starts_with(other)) {
+        // Whatever a pattern would find, the location itself is none of another's folders.
+        let is_pattern = location.to_string_lossy().contains(['*', '?']);
+        let is_below =
+            |other: &PathBuf| if is_pattern { location == *other } else { location.starts_with(other) };
+        if !kept.iter().any(is_below) {
             kept.push(location);
         }
     }
@@ -300,14 +416,17 @@ fn bare_script(file: &FoundFile) -> Finding {
         .next_step("add .sql if it is one, or give it another name")
 }
 
-fn callback(file: &FoundFile) -> Finding {
-    Finding::error(
-        "callback-not-supported",
-        "SQL callbacks are not supported yet: leaving it out would be wrong",
-    )
-    .coded(FlywayCode::Configuration)
-    .in_script(file.script.clone())
-    .next_step("remove the callback, or run this project with Flyway for now")
+fn two_callbacks(file: &FoundFile, other: &FoundFile) -> Finding {
+    let name = file.name.rsplit_once('.').map_or(file.name.as_str(), |(stem, _)| stem);
+    let message = format!(
+        "Found more than 1 SQL callback script called {name}!\nOffenders:\n-> {}\n-> {}",
+        file.path.display(),
+        other.path.display()
+    );
+    Finding::error("callback-twice", message)
+        .coded(FlywayCode::Error)
+        .in_script(file.script.clone())
+        .next_step("give one of them another description")
 }
 
 #[cfg(test)]

@@ -87,14 +87,30 @@ pub struct DatabaseSettings {
     pub replace_placeholders: bool,
     /// What a placeholder begins and ends with.
     pub placeholder_marks: (String, String),
-    /// SQL callbacks are passed over (`skipDefaultCallbacks`) instead of refused.
+    /// What stands between `flyway` and the rest of the name of a placeholder of Flyway's own.
+    pub placeholder_separator: String,
+    /// The folders of SQL callbacks; none: they lie beside the scripts.
+    pub callback_locations: Vec<PathBuf>,
+    /// SQL callbacks are passed over (`skipDefaultCallbacks`).
     pub skip_callbacks: bool,
+    /// Scripts are passed over (`skipDefaultResolvers`): only callbacks are left.
+    pub skip_scripts: bool,
     /// The schema of the history; none: the first of the search path.
     pub schema: Option<String>,
     /// More schemas that belong to the database's scripts.
     pub more_schemas: Vec<String>,
     /// The history table's name.
     pub table: String,
+    /// The tablespace that the history table is made in; none: the database's.
+    pub tablespace: Option<String>,
+    /// SQL that every session begins with. Placeholders are replaced in it.
+    pub init_sql: Option<String>,
+    /// Who is named in the history; none: the database's user.
+    pub installed_by: Option<String>,
+    /// The name of the environment, which is a placeholder of Flyway's own.
+    pub environment: String,
+    /// The working directory as it was named, which is a placeholder of Flyway's own; none: that of the process.
+    pub working_directory: Option<PathBuf>,
     /// How script names are read.
     pub naming: NamingRules,
     /// An invalid name is an error.
@@ -105,6 +121,8 @@ pub struct DatabaseSettings {
     pub refuse_without_locations: bool,
     /// The encoding of scripts whose `.conf` names none.
     pub encoding: Encoding,
+    /// The encoding of such a script is guessed from its bytes instead.
+    pub detect_encoding: bool,
     /// A missing schema is made.
     pub create_schemas: bool,
     /// What decides between files and history.
@@ -123,15 +141,24 @@ impl DatabaseSettings {
             placeholders: BTreeMap::new(),
             replace_placeholders: true,
             placeholder_marks: ("${".to_owned(), "}".to_owned()),
+            placeholder_separator: ":".to_owned(),
+            callback_locations: Vec::new(),
             skip_callbacks: false,
+            skip_scripts: false,
             schema: None,
             more_schemas: Vec::new(),
             table: DEFAULT_TABLE.to_owned(),
+            tablespace: None,
+            init_sql: None,
+            installed_by: None,
+            environment: "default".to_owned(),
+            working_directory: None,
             naming: NamingRules::default(),
             validate_naming: false,
             fail_on_missing_locations: false,
             refuse_without_locations: true,
             encoding: Encoding::default(),
+            detect_encoding: false,
             create_schemas: true,
             migration,
         }

@@ -114,6 +114,43 @@ pub static REASONS: &[Reason] = &[
         },
     },
     Reason {
+        slug: "callbacks-after-the-rollback",
+        why: "the callbacks of an error run after the rollback; Flyway runs them in the broken transaction, where they fail and hide the error",
+        applies: |situation, differences| {
+            let after_rollback = ["afterEachMigrateError", "afterEachMigrateStatementError"];
+            situation.names().any(|name| after_rollback.iter().any(|event| name.starts_with(event)))
+                && differences.iter().all(|difference| difference.what.starts_with("SELECT"))
+        },
+    },
+    Reason {
+        slug: "mixed-group",
+        why: "the scripts of a group that cannot be one transaction keep their rows; Flyway loses the rows of what it applied",
+        applies: |situation, differences| {
+            let is_on =
+                |setting: &str| situation.settings().any(|(name, value)| name == setting && value == "true");
+            let more_rows = |difference: &Difference| {
+                difference.what != "history"
+                    || difference.got.as_array().map(Vec::len) > difference.expected.as_array().map(Vec::len)
+            };
+            is_on("group") && is_on("mixed") && differences.iter().all(more_rows)
+        },
+    },
+    Reason {
+        slug: "encoding-found",
+        why: "detectEncoding finds UTF-16 without a byte order mark; Flyway reads it as UTF-8 and fails",
+        applies: |situation, differences| {
+            situation.settings().any(|(name, value)| name == "detectEncoding" && value == "true")
+                && situation.fails_with(differences, "Failed to execute script")
+        },
+    },
+    Reason {
+        slug: "refused-by-name",
+        why: "a parameter that is not honoured is refused whatever the verb; Flyway looks at some of them only where they are used",
+        applies: |situation, _| {
+            situation.settings().any(|(name, value)| name == "cleanOnValidationError" && value == "true")
+        },
+    },
+    Reason {
         slug: "long-description",
         why: "a description of more than 200 characters is shortened by every verb; there repair or baseline fails on it, or writes it whole (SQLite)",
         applies: |situation, differences| {

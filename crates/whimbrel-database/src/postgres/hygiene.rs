@@ -2,9 +2,10 @@
 
 use whimbrel_migration::sql::postgres::{quote_identifier, quote_literal};
 
-use super::Postgres;
 use super::lock::RESET_ROLE;
+use super::{Postgres, read_facts};
 use crate::error::DatabaseError;
+use crate::session::SessionFacts;
 
 /// Since PostgreSQL 14 a backend looks now and then whether its client still is there.
 const CHECKS_CLIENT: u32 = 140_000;
@@ -19,6 +20,25 @@ impl Postgres {
             .then(|| if original.is_empty() { quoted } else { format!("{quoted}, {original}") });
     }
 
+    /// Keeps the SQL that the session began with, and looks again at what it may have changed.
+    pub(crate) async fn begin_with(
+        &mut self,
+        sql: &str,
+        facts: &mut SessionFacts,
+    ) -> Result<(), DatabaseError> {
+        let found = read_facts(&mut self.driver).await?;
+        self.configured_path.clone_from(&found.search_path);
+        *facts = found;
+        self.beginning = Some(sql.to_owned());
+        Ok(())
+    }
+
+    /// What the session begins with, to be put before another statement.
+    pub(super) fn beginning_statement(&self) -> String {
+        // A comment may be at its end.
+        self.beginning.as_ref().map(|sql| format!("{sql}\n; ")).unwrap_or_default()
+    }
+
     /// Puts the session into the state that every script finds: own role, own settings, nothing left open.
     pub(crate) async fn reset(&mut self) -> Result<(), DatabaseError> {
         self.query(&format!("{RESET_ROLE}; {}", self.reset_statements())).await.map(drop)
@@ -28,6 +48,9 @@ impl Postgres {
     pub(super) fn reset_statements(&self) -> String {
         let mut text =
             "RESET ALL; CLOSE ALL; UNLISTEN *; DEALLOCATE ALL; DISCARD TEMP; DISCARD SEQUENCES".to_owned();
+        if let Some(beginning) = &self.beginning {
+            text.push_str(&format!("; {beginning}\n"));
+        }
         if let Some(path) = &self.search_path {
             text.push_str(&format!(
                 "; SELECT pg_catalog.set_config('search_path', {}, false)",

@@ -5,8 +5,10 @@ use whimbrel_database::Progress;
 use whimbrel_migration::baseline::{FirstContact, decide_first_contact};
 use whimbrel_migration::finding::Finding;
 use whimbrel_migration::history::{History, HistoryRow, NewRow, RowType};
+use whimbrel_migration::name;
 use whimbrel_migration::plan::{self, MigratePlan, RunMode, Step};
 use whimbrel_migration::record::{ScriptOutcome, ScriptRecord};
+use whimbrel_migration::script::ScriptId;
 use whimbrel_migration::sql;
 use whimbrel_migration::state::Overview;
 use whimbrel_migration::version::Version;
@@ -47,12 +49,12 @@ pub struct MigrateReport {
 }
 
 /// A plan that is being carried out.
-struct Course {
-    plan: MigratePlan,
+pub(super) struct Course {
+    pub(super) plan: MigratePlan,
     /// The next of its steps.
     next: usize,
     /// The rank of the last row that it knows.
-    last_rank: i32,
+    pub(super) last_rank: i32,
     /// The rank of the failed row that the first step takes up again.
     resumes: Option<Progress>,
 }
@@ -64,20 +66,95 @@ impl Engine<'_> {
         if self.common.dry_run {
             return self.dry_run(rows).await;
         }
-        // What is certain without the lock needs no lock: that nothing is to do, and that files and history disagree.
+        let validates = self.settings.migration.validate_on_migrate;
+        if validates {
+            self.fire(name::Event::BeforeValidate).await?;
+        }
+        let exists = rows.is_some();
+        let mut ahead: Option<Course> = None;
         if let Some(rows) = rows {
-            let course = self.plan(rows).await?;
+            let course = self.course(rows).await?;
+            if course.plan.invalid {
+                let failure = self.refuse(course.plan);
+                self.fire_after_failure(name::Event::AfterValidateError, &failure).await;
+                return Err(failure);
+            }
+            ahead = Some(course);
+        }
+        if validates {
+            self.fire(name::Event::AfterValidate).await?;
+        }
+        if !self.set.has_callbacks()
+            && let Some(course) = ahead
+        {
+            // What is certain without the lock needs no lock: that nothing is to do, and that there is an obstacle.
+            let course = self.allowed(course)?;
             self.version.clone_from(&course.plan.before);
             self.before.clone_from(&course.plan.before);
             self.warn_about(&course.plan.warnings);
             if course.plan.steps.is_empty() {
                 return Ok(self.migrated());
             }
+        } else if let Some(course) = ahead {
+            self.before.clone_from(&course.plan.before);
+            self.warn_about(&course.plan.warnings);
         }
         if self.session.facts().read_only {
             return Err(read_only());
         }
         self.prepare_session().await?;
+        self.before_migrate(exists).await?;
+        if let Err(failure) = self.apply_all().await {
+            self.fire_after_failure(name::Event::AfterMigrateError, &failure).await;
+            return Err(failure);
+        }
+        if !self.ran.is_empty() {
+            self.fire(name::Event::AfterMigrateApplied).await?;
+        }
+        self.fire(name::Event::AfterMigrate).await?;
+        self.fire(name::Event::AfterMigrateOperationFinish).await?;
+        Ok(self.migrated())
+    }
+
+    /// What comes before the first script where there are callbacks: they find schemas and history table made.
+    async fn before_migrate(&mut self, history_exists: bool) -> Result<(), Failure> {
+        self.fire_create_schema().await?;
+        if self.set.has_callbacks() && !history_exists {
+            self.lock().await?;
+            let made = match self.rows().await {
+                Ok(None) => self.begin_history().await,
+                Ok(Some(_)) => Ok(()),
+                Err(failure) => Err(failure),
+            };
+            match made {
+                Ok(()) => self.unlock().await?,
+                Err(failure) => {
+                    self.unlock_quietly().await;
+                    return Err(failure);
+                }
+            }
+        }
+        self.fire(name::Event::BeforeMigrate).await
+    }
+
+    /// Makes the history; a baseline row counts as what was there.
+    async fn begin_history(&mut self) -> Result<(), Failure> {
+        let rows = self.make_history().await?;
+        self.before = self.course(rows).await?.plan.before;
+        Ok(())
+    }
+
+    /// These events come whether or not a schema is missing.
+    pub(super) async fn fire_create_schema(&mut self) -> Result<(), Failure> {
+        if self.settings.create_schemas {
+            self.fire(name::Event::CreateSchema).await?;
+            self.fire(name::Event::BeforeCreateSchema).await?;
+        }
+        Ok(())
+    }
+
+    /// Applies what is pending, one script after the other, each under the lock.
+    async fn apply_all(&mut self) -> Result<(), Failure> {
         let mut course: Option<Course> = None;
         loop {
             self.patience.check()?;
@@ -98,7 +175,14 @@ impl Engine<'_> {
                 }
             }
         }
-        Ok(self.migrated())
+        if self.repeatables_begun { Ok(()) } else { self.fire(name::Event::AfterVersioned).await }
+    }
+
+    /// Whether this is the first repeatable script: the events between it and the versioned ones are due.
+    pub(super) fn turns_to_repeatables(&mut self, id: ScriptId) -> bool {
+        let turns = !self.repeatables_begun && self.set.script(id).version().is_none();
+        self.repeatables_begun |= turns;
+        turns
     }
 
     fn migrated(&self) -> MigrateReport {
@@ -128,69 +212,101 @@ impl Engine<'_> {
             *course = Some(planned);
         }
         let Some(course) = course else { return Ok(false) };
+        if self.is_one_transaction(course) {
+            self.run_group(course).await?;
+            return Ok(false);
+        }
         let Some(step) = course.plan.steps.get(course.next).cloned() else { return Ok(false) };
         let resumes = course.resumes.take_if(|progress| progress.script == self.set.script(step.id).script);
         let rank =
             resumes.as_ref().map_or(course.last_rank.wrapping_add(1), |progress| progress.installed_rank);
-        self.run_step(&step, rank, resumes).await?;
+        if self.turns_to_repeatables(step.id) {
+            self.fire(name::Event::AfterVersioned).await?;
+            self.fire(name::Event::BeforeRepeatables).await?;
+        }
+        if course.plan.skip_executing {
+            self.skip_step(&step, rank).await?;
+        } else {
+            self.run_step(&step, rank, resumes).await?;
+        }
         course.next += 1;
         course.last_rank = course.last_rank.max(rank);
         Ok(course.next < course.plan.steps.len())
     }
 
     async fn run_step(&mut self, step: &Step, rank: i32, resumes: Option<Progress>) -> Result<(), Failure> {
-        let script = self.set.script(step.id);
-        let (path, description) = (script.script.clone(), script.name.description.clone());
-        let version = script.version().cloned();
-        self.reporter
-            .line(Level::Info, Event::ScriptStarted)
-            .database(&self.settings.name)
-            .script(&path)
-            .with("version", version.as_ref().map(Version::as_str))
-            .with("description", &description)
-            .with("statements", step.statements)
-            .with("run_mode", step.run)
-            .with("out_of_order", step.out_of_order)
-            .say(&format!("applying {path}"));
         let started = std::time::Instant::now();
         let ran = match step.run {
             RunMode::InTransaction if !self.table.dialect.transactional_ddl() => {
-                self.run_in_segments(step.id, rank, resumes).await
+                self.run_in_segments(step, rank, resumes).await
             }
-            RunMode::InTransaction => self.run_in_transaction(step.id, rank).await,
-            mode @ (RunMode::StatementByStatement | RunMode::ManagesOwnTransactions) => {
-                self.run_stepwise(step.id, rank, mode, step.statements, resumes).await
+            RunMode::InTransaction => self.run_in_transaction(step, rank).await,
+            RunMode::StatementByStatement | RunMode::ManagesOwnTransactions => {
+                self.run_stepwise(step, rank, resumes).await
             }
         };
         let millis = *ran.as_ref().unwrap_or(&super::transactional::millis(started));
-        let record = |outcome| ScriptRecord {
-            script: path.clone(),
-            version: version.as_ref().map(|version| version.as_str().to_owned()),
-            description,
-            outcome,
-            millis,
-        };
         if let Err(failure) = ran {
             if self.may_try_again(&failure) {
                 return Err(failure);
             }
-            if matches!(failure, Failure::Script(_)) {
-                self.ran.push(record(ScriptOutcome::Failed));
-            }
-            self.say_failed(&path, &failure, millis);
+            self.note_failed(step.id, &failure, millis);
+            self.fire_after_script_failure(&failure).await;
             return Err(failure);
         }
         self.attempts = Default::default();
-        self.ran.push(record(ScriptOutcome::Applied));
+        let record = self.record_of(step.id, ScriptOutcome::Applied, millis);
+        self.note_applied(step.id, record);
+        Ok(())
+    }
+
+    pub(super) fn record_of(&self, id: ScriptId, outcome: ScriptOutcome, millis: u64) -> ScriptRecord {
+        let script = self.set.script(id);
+        ScriptRecord {
+            script: script.script.clone(),
+            version: script.version().map(|version| version.as_str().to_owned()),
+            description: script.name.description.clone(),
+            outcome,
+            millis,
+        }
+    }
+
+    /// Says that a script begins.
+    pub(super) fn say_started(&self, step: &Step) {
+        let script = self.set.script(step.id);
+        self.reporter
+            .line(Level::Info, Event::ScriptStarted)
+            .database(&self.settings.name)
+            .script(&script.script)
+            .with("version", script.version().map(Version::as_str))
+            .with("description", &script.name.description)
+            .with("statements", step.statements)
+            .with("run_mode", step.run)
+            .with("out_of_order", step.out_of_order)
+            .say(&format!("applying {}", script.script));
+    }
+
+    /// A script and its row are there: says so, and keeps it in mind.
+    pub(super) fn note_applied(&mut self, id: ScriptId, record: ScriptRecord) {
+        let version = self.set.script(id).version().cloned();
         self.raise_version(version.as_ref());
         self.reporter
             .line(Level::Info, Event::ScriptApplied)
             .database(&self.settings.name)
-            .script(&path)
-            .with("version", version.as_ref().map(Version::as_str))
-            .with("millis", millis)
-            .say(&format!("applied {path} in {millis} ms"));
-        Ok(())
+            .script(&record.script)
+            .with("version", &record.version)
+            .with("millis", record.millis)
+            .say(&format!("applied {} in {} ms", record.script, record.millis));
+        self.ran.push(record);
+    }
+
+    /// A script failed: says so, and keeps it in mind.
+    pub(super) fn note_failed(&mut self, id: ScriptId, failure: &Failure, millis: u64) {
+        if matches!(failure, Failure::Script(_)) {
+            let record = self.record_of(id, ScriptOutcome::Failed, millis);
+            self.say_failed(&record.script, failure, millis);
+            self.ran.push(record);
+        }
     }
 
     fn say_failed(&self, path: &str, failure: &Failure, millis: u64) {
@@ -221,16 +337,27 @@ impl Engine<'_> {
 
     /// Plans from these rows; a plan that may not be carried out is a failure.
     async fn plan(&mut self, rows: Vec<HistoryRow>) -> Result<Course, Failure> {
+        let course = self.course(rows).await?;
+        self.allowed(course)
+    }
+
+    /// Plans from these rows, whatever speaks against the plan.
+    async fn course(&mut self, rows: Vec<HistoryRow>) -> Result<Course, Failure> {
         let (rows, resumes) = self.set_aside_resumable(rows).await?;
         let last_rank = rows.iter().map(|row| row.installed_rank).max();
         let last_rank = last_rank.max(resumes.as_ref().map(|progress| progress.installed_rank)).unwrap_or(0);
         let history = History::read(rows)?;
         let plan = self.plan_from(&history)?;
-        if !plan.is_allowed() {
-            self.version.clone_from(&plan.before);
-            return Err(Failure::Refused(plan.refusals));
-        }
         Ok(Course { plan, next: 0, last_rank, resumes })
+    }
+
+    fn allowed(&mut self, course: Course) -> Result<Course, Failure> {
+        if course.plan.is_allowed() { Ok(course) } else { Err(self.refuse(course.plan)) }
+    }
+
+    fn refuse(&mut self, plan: MigratePlan) -> Failure {
+        self.version = plan.before;
+        Failure::Refused(plan.refusals)
     }
 
     fn plan_from(&mut self, history: &History) -> Result<MigratePlan, SetError> {
@@ -239,7 +366,7 @@ impl Engine<'_> {
         let scripts = self.set.scripts().to_vec();
         plan::plan_migrate(&scripts, history, &settings, |script| {
             let index = scripts.iter().position(|other| std::ptr::eq(other, script)).unwrap_or_default();
-            self.facts_of(whimbrel_migration::script::ScriptId(u32::try_from(index).unwrap_or(u32::MAX)))
+            self.facts_of(ScriptId(u32::try_from(index).unwrap_or(u32::MAX)))
         })
     }
 
@@ -275,7 +402,13 @@ impl Engine<'_> {
             (missing, FirstContact::CreateWithBaseline(row)) => (missing, Some(row)),
             (_, FirstContact::Refuse(finding)) => return Err((*finding).into()),
         };
+        if baseline.is_some() {
+            self.fire(name::Event::BeforeBaseline).await?;
+        }
         self.create_history(&missing, baseline.as_deref()).await?;
+        if baseline.is_some() {
+            self.fire(name::Event::AfterBaseline).await?;
+        }
         Ok(self.rows().await?.unwrap_or_default())
     }
 
@@ -312,10 +445,11 @@ impl Engine<'_> {
         let dialect = self.table.dialect;
         let mut statements: Vec<String> =
             missing.iter().filter_map(|schema| sql::create_schema(dialect, schema)).collect();
-        statements.extend(sql::create_history_table(&self.table, None, baseline.map(|row| (row, None))));
+        let (tablespace, by) = (self.settings.tablespace.as_deref(), self.settings.installed_by.as_deref());
+        statements.extend(sql::create_history_table(&self.table, tablespace, baseline.map(|row| (row, by))));
         if !missing.is_empty() {
             let rank = if baseline.is_some() { 2 } else { History::default().next_rank(&RowType::Schema) };
-            statements.push(sql::insert_row(&self.table, &NewRow::schemas(missing, rank), None));
+            statements.push(sql::insert_row(&self.table, &NewRow::schemas(missing, rank), by));
         }
         self.say(Level::Info, Event::Notice, &format!("making the history table {}", self.table.quoted()));
         let made = self.session.transaction(&statements).await;

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use whimbrel_database::{ConnectSettings, Session, SessionFacts};
 use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::finding::Finding;
+use whimbrel_migration::name::Event;
 use whimbrel_migration::sql::TableName;
 
 use super::Engine;
 use crate::failure::Failure;
 use crate::patience::Patience;
-use crate::report::{Event, Level, Reporter};
-use crate::set::{BuiltIns, ScriptSet};
+use crate::report::{self, Level, Reporter};
+use crate::set::{self, BuiltIns, ScriptSet};
 use crate::settings::{CommonSettings, DatabaseSettings};
 
 /// A line about waiting is enough so often.
@@ -27,9 +28,10 @@ impl<'a> Engine<'a> {
         mut patience: Patience,
     ) -> Result<Self, Failure> {
         for warning in &settings.warnings {
-            reporter.line(Level::Warn, Event::Notice).database(&settings.name).say(warning);
+            reporter.line(Level::Warn, report::Event::Notice).database(&settings.name).say(warning);
         }
-        let session = connect(settings, common, reporter, &mut patience).await?;
+        let mut session = connect(settings, common, reporter, &mut patience).await?;
+        begin_with_init_sql(&mut session, settings).await?;
         let facts = session.facts();
         let dialect = facts.dialect;
         let Some(schema) = settings.schema.clone().or_else(|| facts.schema.clone()) else {
@@ -59,9 +61,12 @@ impl<'a> Engine<'a> {
             ran: Vec::new(),
             version: None,
             before: None,
+            repeatables_begun: false,
         };
         engine.session.prefer_schema(&engine.table.schema);
+        engine.session.sign_as(engine.settings.installed_by.clone());
         engine.warn_about(&engine.set.warnings);
+        engine.fire(Event::AfterConnect).await?;
         Ok(engine)
     }
 
@@ -70,11 +75,13 @@ impl<'a> Engine<'a> {
         let wait = self.common.wait.max(Duration::from_secs(30));
         self.say(
             Level::Warn,
-            Event::Waiting,
+            report::Event::Waiting,
             &format!("the connection was lost; connecting again for up to {wait:?}"),
         );
         let mut session = self.patience.wait_for(self.session.reconnect(wait)).await??;
+        begin_with_init_sql(&mut session, &self.settings).await?;
         session.prefer_schema(&self.table.schema);
+        session.sign_as(self.settings.installed_by.clone());
         self.session = session;
         self.prepare_session().await
     }
@@ -100,6 +107,23 @@ fn no_schema(facts: &SessionFacts) -> Finding {
         )
         .next_step("name one: schema = \"…\" in whimbrel.toml, or create it"),
     }
+}
+
+/// `initSql`, with the placeholders that are known before anything was found out about the database.
+async fn begin_with_init_sql(session: &mut Session, settings: &DatabaseSettings) -> Result<(), Failure> {
+    let Some(sql) = &settings.init_sql else { return Ok(()) };
+    let facts = session.facts();
+    let built_ins = BuiltIns {
+        schema: settings.schema.clone().or_else(|| facts.schema.clone()).unwrap_or_default(),
+        user: facts.user.clone(),
+        database: facts.database.clone(),
+        table: settings.table.clone(),
+    };
+    let sql = set::replaced(settings, &built_ins, sql)?;
+    session
+        .begin_with(&sql)
+        .await
+        .map_err(Failure::database("run the SQL that every session begins with (initSql)"))
 }
 
 async fn connect(
@@ -130,7 +154,7 @@ async fn connect(
             retry.waited.as_secs(),
             common.wait.as_secs()
         );
-        reporter.line(Level::Warn, Event::Waiting).database(&settings.name).say(&message);
+        reporter.line(Level::Warn, report::Event::Waiting).database(&settings.name).say(&message);
     });
     Ok(patience.wait_for(session).await??)
 }

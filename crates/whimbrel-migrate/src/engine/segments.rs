@@ -15,7 +15,8 @@ use std::time::Instant;
 use whimbrel_database::{Progress, RolledBack};
 use whimbrel_migration::finding::Finding;
 use whimbrel_migration::history::NewRow;
-use whimbrel_migration::plan::RunMode;
+use whimbrel_migration::name;
+use whimbrel_migration::plan::{RunMode, Step};
 use whimbrel_migration::scan::Effect;
 use whimbrel_migration::script::ScriptId;
 
@@ -53,10 +54,11 @@ impl Engine<'_> {
     /// Runs a script whose DDL commits.
     pub(super) async fn run_in_segments(
         &mut self,
-        id: ScriptId,
+        step: &Step,
         rank: i32,
         resumes: Option<Progress>,
     ) -> Result<u64, Failure> {
+        let id = step.id;
         let text = self.set.text(id)?;
         let started = Instant::now();
         let parts = parts(self.settings.migration.dialect, &text).map_err(|error| {
@@ -73,12 +75,18 @@ impl Engine<'_> {
             // The table of records is made here: inside of a transaction that would be DDL too.
             self.record(&mut course).await?;
         }
+        self.fire_between(name::Event::BeforeEachMigrate).await?;
+        self.say_started(step);
         let first = course.progress.statements_done;
         for (index, part) in parts.iter().enumerate().skip(first) {
             if let Err(interruption) = self.run_one(id, part, index, parts.len(), &mut course).await {
                 let at = At { id, rank, index, commits: commits(part), millis: millis(started) };
                 return Err(self.stopped_in_segment(at, course, interruption).await);
             }
+        }
+        if let Err(interruption) = self.fire_inside(name::Event::AfterEachMigrate).await {
+            let at = At { id, rank, index: parts.len(), commits: false, millis: millis(started) };
+            return Err(self.stopped_in_segment(at, course, interruption).await);
         }
         let millis = millis(started);
         let row = NewRow::of_script(self.set.script(id), rank, whole(millis), true);
@@ -107,7 +115,7 @@ impl Engine<'_> {
             self.session.begin().await.map_err(ours("begin a transaction"))?;
             course.open_since = Some(index);
         }
-        self.run_statement(id, &part.place, None).await?;
+        self.run_hooked(id, &part.place, None).await?;
         if commits {
             course.open_since = None;
             course.locked = match part.effect {

@@ -14,7 +14,8 @@ use std::time::Instant;
 
 use whimbrel_database::{DatabaseError, IndexState, Progress};
 use whimbrel_migration::history::NewRow;
-use whimbrel_migration::plan::RunMode;
+use whimbrel_migration::name;
+use whimbrel_migration::plan::{RunMode, Step};
 use whimbrel_migration::scan::{Effect, Piece, Scanner};
 use whimbrel_migration::script::ScriptId;
 
@@ -36,12 +37,11 @@ impl Engine<'_> {
     /// Runs a script outside of a transaction.
     pub(super) async fn run_stepwise(
         &mut self,
-        id: ScriptId,
+        step: &Step,
         rank: i32,
-        mode: RunMode,
-        statements: u64,
         resumes: Option<Progress>,
     ) -> Result<u64, Failure> {
+        let (id, mode, statements) = (step.id, step.run, step.statements);
         let text = self.set.text(id)?;
         self.take_limits(id, &text)?;
         let limits = self.timeouts.outside();
@@ -66,15 +66,22 @@ impl Engine<'_> {
         let parts = parts(self.settings.migration.dialect, &text).map_err(|error| {
             Failure::from(error.to_finding().in_script(self.set.script(id).script.clone()))
         })?;
+        self.fire_between(name::Event::BeforeEachMigrate).await?;
+        self.say_started(step);
         let resumed_at = progress.statements_done;
         self.repeat_settings(id, &parts[..resumed_at.min(parts.len())]).await?;
         for (index, part) in parts.iter().enumerate().skip(resumed_at) {
             let was_under_way = index == resumed_at && progress.new_index.is_some();
-            let ran = match mode {
-                RunMode::ManagesOwnTransactions => {
+            let ran = match self.before_statement(mode).await {
+                Ok(()) if mode == RunMode::ManagesOwnTransactions => {
                     self.run_statement(id, &part.place, part.data.as_deref()).await
                 }
-                _ => self.run_part(id, part, &mut progress, was_under_way).await,
+                Ok(()) => self.run_part(id, part, &mut progress, was_under_way).await,
+                Err(interruption) => Err(interruption),
+            };
+            let ran = match ran {
+                Ok(()) => self.after_statement(mode).await,
+                Err(interruption) => Err(interruption),
             };
             if let Err(interruption) = ran {
                 return Err(self
@@ -85,6 +92,7 @@ impl Engine<'_> {
             progress.new_index = None;
         }
         self.leave_transaction(mode).await?;
+        self.fire_between(name::Event::AfterEachMigrate).await?;
         self.session.reset().await.map_err(Failure::database("reset the session"))?;
         let millis = millis(started);
         let row = NewRow::of_script(self.set.script(id), rank, whole(millis), true);
@@ -94,6 +102,23 @@ impl Engine<'_> {
         };
         recorded.map_err(Failure::database("write the history row of a script that was applied"))?;
         Ok(millis)
+    }
+
+    /// Within a transaction of the script's own, callbacks belong to it.
+    async fn before_statement(&mut self, mode: RunMode) -> Result<(), Interruption> {
+        match mode {
+            RunMode::ManagesOwnTransactions => {
+                self.fire_inside(name::Event::BeforeEachMigrateStatement).await
+            }
+            _ => self.fire_between(name::Event::BeforeEachMigrateStatement).await.map_err(Interruption::Ours),
+        }
+    }
+
+    async fn after_statement(&mut self, mode: RunMode) -> Result<(), Interruption> {
+        match mode {
+            RunMode::ManagesOwnTransactions => self.fire_inside(name::Event::AfterEachMigrateStatement).await,
+            _ => self.fire_between(name::Event::AfterEachMigrateStatement).await.map_err(Interruption::Ours),
+        }
     }
 
     /// What was SET by statements that are done belongs to the session that did it: it is set again.

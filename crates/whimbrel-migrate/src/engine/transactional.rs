@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use whimbrel_database::{ExecuteError, Executed, FinishError, TransactionFate, TransactionId};
 use whimbrel_migration::history::NewRow;
-use whimbrel_migration::plan::RunMode;
+use whimbrel_migration::name;
+use whimbrel_migration::plan::{RunMode, Step};
 use whimbrel_migration::scan::{Effect, Piece, Scanner};
 use whimbrel_migration::script::ScriptId;
 
@@ -20,20 +21,30 @@ const FATE_PATIENCE: Duration = Duration::from_secs(30);
 
 impl Engine<'_> {
     /// Runs a script in a transaction; afterwards all of it and its row are there, or nothing.
-    pub(super) async fn run_in_transaction(&mut self, id: ScriptId, rank: i32) -> Result<u64, Failure> {
-        let row = NewRow::of_script(self.set.script(id), rank, 0, true);
-        self.run_with_row(id, row).await
+    pub(super) async fn run_in_transaction(&mut self, step: &Step, rank: i32) -> Result<u64, Failure> {
+        let row = NewRow::of_script(self.set.script(step.id), rank, 0, true);
+        self.run_with_row(step.id, row, Some(step)).await
     }
 
-    /// Runs a script in a transaction together with this row, whose time it fills in.
-    pub(super) async fn run_with_row(&mut self, id: ScriptId, row: NewRow) -> Result<u64, Failure> {
+    /// Runs a script in a transaction together with this row, whose time it fills in; as a step of a migration, with
+    /// its callbacks.
+    pub(super) async fn run_with_row(
+        &mut self,
+        id: ScriptId,
+        row: NewRow,
+        step: Option<&Step>,
+    ) -> Result<u64, Failure> {
         let text = self.set.text(id)?;
         self.take_limits(id, &text)?;
         let started = Instant::now();
         let limits = self.timeouts.in_transaction();
         let begun =
             self.session.begin_within(&limits).await.map_err(Failure::database("begin a transaction"))?;
-        let ran = match self.run_statements(id, &text).await {
+        let ran = match step {
+            Some(step) => self.run_with_callbacks(step, &text).await,
+            None => self.run_statements(id, &text).await,
+        };
+        let ran = match ran {
             Ok(()) => self.patience.check().map_err(Interruption::Stopped),
             Err(interruption) => Err(interruption),
         };
@@ -66,8 +77,16 @@ impl Engine<'_> {
         }
     }
 
+    /// The statements of a script, with the callbacks before and after it in the same transaction.
+    async fn run_with_callbacks(&mut self, step: &Step, text: &str) -> Result<(), Interruption> {
+        self.fire_inside(name::Event::BeforeEachMigrate).await?;
+        self.say_started(step);
+        self.run_statements(step.id, text).await?;
+        self.fire_inside(name::Event::AfterEachMigrate).await
+    }
+
     /// Sends one statement after the other.
-    async fn run_statements(&mut self, id: ScriptId, text: &str) -> Result<(), Interruption> {
+    pub(super) async fn run_statements(&mut self, id: ScriptId, text: &str) -> Result<(), Interruption> {
         let mut scanner = Scanner::new(self.settings.migration.dialect);
         scanner.feed(text.as_bytes());
         scanner.finish();
@@ -78,7 +97,7 @@ impl Engine<'_> {
                     copy = Some(((&statement).into(), Vec::new()));
                 }
                 Piece::Statement(statement) => {
-                    self.run_statement(id, &(&statement).into(), None).await?;
+                    self.run_hooked(id, &(&statement).into(), None).await?;
                 }
                 Piece::CopyData(data) => {
                     if let Some((_, collected)) = &mut copy {
@@ -87,12 +106,28 @@ impl Engine<'_> {
                 }
                 Piece::CopyEnd => {
                     if let Some((statement, data)) = copy.take() {
-                        self.run_statement(id, &statement, Some(&data)).await?;
+                        self.run_hooked(id, &statement, Some(&data)).await?;
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// One statement with the callbacks before and after it; callbacks themselves and undo scripts have none.
+    pub(super) async fn run_hooked(
+        &mut self,
+        id: ScriptId,
+        statement: &StatementPlace,
+        data: Option<&[u8]>,
+    ) -> Result<(), Interruption> {
+        let kind = self.set.script(id).name.kind;
+        if self.set.is_callback(id) || kind == name::ScriptKind::Undo {
+            return self.run_statement(id, statement, data).await;
+        }
+        self.fire_inside(name::Event::BeforeEachMigrateStatement).await?;
+        self.run_statement(id, statement, data).await?;
+        self.fire_inside(name::Event::AfterEachMigrateStatement).await
     }
 
     /// Sends one statement, and its COPY data if it has some; it may be cancelled when we are asked to stop.
@@ -178,7 +213,7 @@ impl Engine<'_> {
     }
 
     /// An error that belongs to no statement of the script.
-    fn at_the_end(
+    pub(super) fn at_the_end(
         &self,
         _id: ScriptId,
         text: &str,
@@ -197,7 +232,7 @@ impl Engine<'_> {
     }
 
     /// The connection was lost during COMMIT: another session asks what became of it.
-    async fn settle_commit(
+    pub(super) async fn settle_commit(
         &mut self,
         id: ScriptId,
         begun: &TransactionId,

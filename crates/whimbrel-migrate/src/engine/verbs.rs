@@ -6,15 +6,16 @@ use serde::Serialize;
 use whimbrel_migration::baseline::{BaselineDecision, decide_baseline};
 use whimbrel_migration::finding::Finding;
 use whimbrel_migration::history::{History, RowType};
+use whimbrel_migration::name::Event;
 use whimbrel_migration::repair::{RepairAction, plan_repair};
 use whimbrel_migration::script::ResolvedScript;
 use whimbrel_migration::sql;
 use whimbrel_migration::state::{Category, Overview, State};
 use whimbrel_migration::validate::{Purpose, validate};
 
-use super::Engine;
+use super::{Engine, callbacks};
 use crate::failure::Failure;
-use crate::report::{Event, Level};
+use crate::report::{self, Level};
 
 /// One line of `info`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -103,6 +104,10 @@ pub struct CleanReport {
 impl Engine<'_> {
     /// Every script and row with its state.
     pub async fn info(&mut self) -> Result<InfoReport, Failure> {
+        self.around(callbacks::INFO, async |engine| engine.look().await).await
+    }
+
+    async fn look(&mut self) -> Result<InfoReport, Failure> {
         let history = self.history().await?;
         let history_exists = history.is_some();
         let schema_empty = if history_exists {
@@ -137,6 +142,25 @@ impl Engine<'_> {
 
     /// Compares files and history.
     pub async fn validate(&mut self) -> Result<ValidateReport, Failure> {
+        self.fire(Event::BeforeValidate).await?;
+        let report = match self.compare().await {
+            Ok(report) => report,
+            Err(failure) => {
+                self.fire_after_failure(Event::AfterValidateError, &failure).await;
+                return Err(failure);
+            }
+        };
+        if report.findings.is_empty() && !report.schema_missing {
+            self.fire(Event::AfterValidate).await?;
+        } else {
+            // A validation that finds something is an answer, and yet an error to its callbacks.
+            self.fire(Event::AfterValidateError).await?;
+        }
+        self.fire(Event::AfterValidateOperationFinish).await?;
+        Ok(report)
+    }
+
+    async fn compare(&mut self) -> Result<ValidateReport, Failure> {
         let history = self.history().await?;
         let exists = history.is_some();
         let history = history.unwrap_or_default();
@@ -161,6 +185,10 @@ impl Engine<'_> {
             return Ok(RepairReport { actions, history_exists: true, descriptions: descriptions(&history) });
         }
         self.prepare_session().await?;
+        self.around(callbacks::REPAIR, async |engine| engine.repair_with_lock().await).await
+    }
+
+    async fn repair_with_lock(&mut self) -> Result<RepairReport, Failure> {
         self.lock().await?;
         let repaired = self.repair_locked().await;
         match &repaired {
@@ -200,7 +228,9 @@ impl Engine<'_> {
             RepairAction::RemoveFailed { installed_rank, .. } => {
                 sql::delete_failed_row(&self.table, *installed_rank)
             }
-            RepairAction::MarkDeleted { row, .. } => sql::insert_row(&self.table, row, None),
+            RepairAction::MarkDeleted { row, .. } => {
+                sql::insert_row(&self.table, row, self.settings.installed_by.as_deref())
+            }
             RepairAction::Align { installed_rank, description, row_type, checksum, .. } => {
                 sql::update_row(&self.table, *installed_rank, description, row_type, *checksum)
             }
@@ -209,16 +239,20 @@ impl Engine<'_> {
 
     /// Writes the baseline row, under the lock.
     pub async fn baseline(&mut self) -> Result<BaselineReport, Failure> {
-        if !self.common.dry_run {
-            self.prepare_session().await?;
-            self.lock().await?;
+        if self.common.dry_run {
+            return self.baseline_locked().await;
         }
+        self.prepare_session().await?;
+        self.fire_create_schema().await?;
+        self.around(callbacks::BASELINE, async |engine| engine.baseline_with_lock().await).await
+    }
+
+    async fn baseline_with_lock(&mut self) -> Result<BaselineReport, Failure> {
+        self.lock().await?;
         let done = self.baseline_locked().await;
-        if !self.common.dry_run {
-            match &done {
-                Ok(_) => self.unlock().await?,
-                Err(_) => self.unlock_quietly().await,
-            }
+        match &done {
+            Ok(_) => self.unlock().await?,
+            Err(_) => self.unlock_quietly().await,
         }
         done
     }
@@ -268,26 +302,35 @@ impl Engine<'_> {
             return Ok(CleanReport { cleaned, dropped });
         }
         self.prepare_session().await?;
+        self.around(callbacks::CLEAN, async |engine| engine.clean_with_lock(&cleaned, &dropped).await)
+            .await?;
+        self.version = None;
+        Ok(CleanReport { cleaned, dropped })
+    }
+
+    async fn clean_with_lock(&mut self, cleaned: &[String], dropped: &[String]) -> Result<(), Failure> {
         self.lock().await?;
-        let done = self.clean_locked(&cleaned, &dropped).await;
+        let done = self.clean_locked(cleaned, dropped).await;
         match &done {
             Ok(()) => self.unlock().await?,
             Err(_) => self.unlock_quietly().await,
         }
-        done?;
-        self.version = None;
-        Ok(CleanReport { cleaned, dropped })
+        done
     }
 
     async fn clean_locked(&mut self, cleaned: &[String], dropped: &[String]) -> Result<(), Failure> {
         for schema in cleaned {
             if self.session.schema_exists(schema).await.map_err(Failure::database("look at the schema"))? {
-                self.say(Level::Warn, Event::Notice, &format!("dropping everything in schema {schema}"));
+                self.say(
+                    Level::Warn,
+                    report::Event::Notice,
+                    &format!("dropping everything in schema {schema}"),
+                );
                 self.session.clean_schema(schema).await.map_err(Failure::database("clean the schema"))?;
             }
         }
         for schema in dropped {
-            self.say(Level::Warn, Event::Notice, &format!("dropping schema {schema}"));
+            self.say(Level::Warn, report::Event::Notice, &format!("dropping schema {schema}"));
             self.session.drop_schema(schema).await.map_err(Failure::database("drop the schema"))?;
         }
         Ok(())

@@ -57,6 +57,10 @@ impl Listener for Lines {
                     }
                 });
             }
+            "callback-started" => {
+                let (callback, description) = (text("callback"), text("description"));
+                self.printer.line(format!("Executing SQL callback: {callback} - {description}"));
+            }
             "notice" if line["script"].is_string() => {
                 let message = text("message");
                 self.printer.line(match text("level") {
@@ -277,6 +281,9 @@ fn validation_headline(failure: &Failure) -> &'static str {
 pub(super) fn message(failure: &Failure) -> String {
     match failure {
         Failure::Script(script) => block(script),
+        Failure::Callback { event, failure } => {
+            format!("Error while executing {} callback: {}", event.as_str(), block(failure))
+        }
         Failure::Refused(findings) => {
             findings.iter().map(|finding| finding.message.clone()).collect::<Vec<_>>().join("\n")
         }

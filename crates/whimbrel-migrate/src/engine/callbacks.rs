@@ -1,0 +1,191 @@
+//! SQL callbacks: scripts that run when something happens.
+//!
+//! | event | runs | when it fails |
+//! |---|---|---|
+//! | of a command (`beforeMigrate`, `afterInfo`, …) | in a transaction of its own, as the login role | the command ends |
+//! | of one script (`beforeEachMigrate`, …) | inside the script's transaction, in the state the script is in | the script is rolled back |
+//! | of one statement | the same | the same |
+//! | of an error | in a transaction of its own, after the rollback | it is told, and the first error stays the answer |
+//!
+//! A callback whose statements cannot run in a transaction runs without one. Nothing of this happens in a dry run.
+
+use whimbrel_migration::name::Event;
+use whimbrel_migration::plan::{self, RunMode};
+use whimbrel_migration::script::ScriptId;
+
+use super::Engine;
+use super::failing::Interruption;
+use crate::failure::{Failure, Kept};
+use crate::report::{self, Level};
+
+/// The events around a verb.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around {
+    pub(super) before: Event,
+    pub(super) after: Event,
+    pub(super) error: Event,
+    pub(super) finish: Event,
+}
+
+pub(super) const INFO: Around = Around {
+    before: Event::BeforeInfo,
+    after: Event::AfterInfo,
+    error: Event::AfterInfoError,
+    finish: Event::AfterInfoOperationFinish,
+};
+pub(super) const REPAIR: Around = Around {
+    before: Event::BeforeRepair,
+    after: Event::AfterRepair,
+    error: Event::AfterRepairError,
+    finish: Event::AfterRepairOperationFinish,
+};
+pub(super) const BASELINE: Around = Around {
+    before: Event::BeforeBaseline,
+    after: Event::AfterBaseline,
+    error: Event::AfterBaselineError,
+    finish: Event::AfterBaselineOperationFinish,
+};
+pub(super) const CLEAN: Around = Around {
+    before: Event::BeforeClean,
+    after: Event::AfterClean,
+    error: Event::AfterCleanError,
+    finish: Event::AfterCleanOperationFinish,
+};
+impl Engine<'_> {
+    /// Work with the callbacks of its events before and after it.
+    pub(super) async fn around<T>(
+        &mut self,
+        events: Around,
+        work: impl AsyncFnOnce(&mut Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.fire(events.before).await?;
+        match work(self).await {
+            Ok(done) => {
+                self.fire(events.after).await?;
+                self.fire(events.finish).await?;
+                Ok(done)
+            }
+            Err(failure) => {
+                self.fire_after_failure(events.error, &failure).await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Runs the callbacks of an event, each in a fresh session state and in a transaction of its own.
+    pub(super) async fn fire(&mut self, event: Event) -> Result<(), Failure> {
+        for id in self.callbacks_of(event) {
+            self.session.reset().await.map_err(Failure::database("prepare the session for a callback"))?;
+            self.run_callback(event, id).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs the callbacks of an event in transactions of their own, in the state that a script without one is in.
+    pub(super) async fn fire_between(&mut self, event: Event) -> Result<(), Failure> {
+        for id in self.callbacks_of(event) {
+            self.run_callback(event, id).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs the callbacks of an event in the transaction that is open.
+    pub(super) async fn fire_inside(&mut self, event: Event) -> Result<(), Interruption> {
+        for id in self.callbacks_of(event) {
+            self.say_callback(event, id);
+            let text = self.set.text(id).map_err(|error| Interruption::Ours(error.into()))?;
+            // A callback has no callbacks: this ends here.
+            if let Err(interruption) = Box::pin(self.run_statements(id, &text)).await {
+                let failure = self.callback_failure(event, id, RunMode::InTransaction, interruption);
+                return Err(Interruption::Ours(failure));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the callbacks of an error. When they fail too, that is told, and the error that they are about stays.
+    pub(super) async fn fire_after_failure(&mut self, event: Event, failure: &Failure) {
+        if self.callbacks_of(event).is_empty() || matches!(failure, Failure::Stopped(_)) {
+            return;
+        }
+        if let Err(second) = self.fire(event).await {
+            let message = format!("the callback of {} failed as well: {second}", event.as_str());
+            self.say(Level::Warn, report::Event::Notice, &message);
+        }
+    }
+
+    /// The callbacks of what went wrong with one script.
+    pub(super) async fn fire_after_script_failure(&mut self, failure: &Failure) {
+        match failure {
+            Failure::Script(_) => {
+                self.fire_after_failure(Event::AfterEachMigrateStatementError, failure).await;
+                self.fire_after_failure(Event::AfterEachMigrateError, failure).await;
+            }
+            Failure::Callback {
+                event: Event::BeforeEachMigrateStatement | Event::AfterEachMigrateStatement,
+                ..
+            } => self.fire_after_failure(Event::AfterEachMigrateError, failure).await,
+            _ => {}
+        }
+    }
+
+    fn callbacks_of(&self, event: Event) -> Vec<ScriptId> {
+        if self.common.dry_run { Vec::new() } else { self.set.callbacks(event).to_vec() }
+    }
+
+    async fn run_callback(&mut self, event: Event, id: ScriptId) -> Result<(), Failure> {
+        self.say_callback(event, id);
+        let facts = self.facts_of(id)?;
+        let script = self.set.script(id);
+        let mode = plan::decide_run(&facts, &script.conf, &self.settings.migration)
+            .map_err(|refusal| Failure::Refused(vec![*refusal.in_script(script)]))?;
+        let text = self.set.text(id)?;
+        let in_transaction = mode == RunMode::InTransaction;
+        if in_transaction {
+            self.session.begin().await.map_err(Failure::database("begin a transaction"))?;
+        }
+        let ran = Box::pin(self.run_statements(id, &text)).await;
+        if ran.is_ok() && in_transaction {
+            return self.session.commit().await.map_err(Failure::database("commit what a callback did"));
+        }
+        // A connection that is gone has rolled back by itself; without a transaction there is nothing to roll back.
+        if (mode != RunMode::StatementByStatement)
+            && let Err(error) = self.session.rollback().await
+        {
+            tracing::debug!(target: "whimbrel", "no rollback was needed: {error}");
+        }
+        ran.map_err(|interruption| self.callback_failure(event, id, mode, interruption))
+    }
+
+    fn callback_failure(
+        &self,
+        event: Event,
+        id: ScriptId,
+        mode: RunMode,
+        interruption: Interruption,
+    ) -> Failure {
+        let kept = if mode == RunMode::InTransaction { Kept::Nothing } else { Kept::ItsOwn };
+        match interruption {
+            Interruption::Statement(failed) => match self.script_failure(id, mode, *failed, kept) {
+                Failure::Script(failure) => Failure::Callback { event, failure },
+                other => other,
+            },
+            Interruption::Stopped(stopped) => Failure::Stopped(stopped),
+            Interruption::Scan(error) => {
+                error.to_finding().in_script(self.set.script(id).script.clone()).into()
+            }
+            Interruption::Ours(failure) => failure,
+        }
+    }
+
+    fn say_callback(&self, event: Event, id: ScriptId) {
+        let script = self.set.script(id);
+        self.reporter
+            .line(Level::Info, report::Event::CallbackStarted)
+            .database(&self.settings.name)
+            .script(&script.script)
+            .with("callback", event.as_str())
+            .with("description", &script.name.description)
+            .say(&format!("running the callback {}", script.script));
+    }
+}

@@ -1,0 +1,339 @@
+//! From the values of Flyway's parameters to the settings of a database: the one way for every source of them.
+
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::SecretString;
+use whimbrel_database::Target;
+use whimbrel_migration::settings::{IgnorePattern, OwnTransactions};
+use whimbrel_migration::version::Version;
+
+use super::values::Values;
+use crate::settings::DatabaseSettings;
+
+/// What differs from our own face without being a parameter.
+pub fn as_flyway(database: &mut DatabaseSettings) {
+    // Flyway runs a script with transactions of its own as it is.
+    database.migration.own_transactions = OwnTransactions::Allow;
+    database.refuse_without_locations = false;
+}
+
+/// Where the database is, and what its URL says that is left aside.
+///
+/// # Errors
+/// When there is no URL, or it cannot be understood; no part of it is repeated.
+pub fn target(values: &Values) -> Result<(Target, Vec<String>), String> {
+    let Some(url) = values.filled("url") else {
+        return Err("Unable to connect to the database. Configure the url, user and password!".to_owned());
+    };
+    let (mut target, warnings) =
+        Target::parse(&SecretString::from(with_properties(url, values))).map_err(|error| {
+            match scheme(url) {
+                Some(scheme) => format!("No database for {scheme}: {error}"),
+                None => error.to_string(),
+            }
+        })?;
+    if let Some(user) = values.filled("user") {
+        target = target.with_user(user);
+    }
+    if let Some(password) = values.text("password") {
+        target = target.with_password(SecretString::from(password));
+    }
+    Ok((target, warnings.iter().map(ToString::to_string).collect()))
+}
+
+/// `jdbc:foo` of a URL that no part of it can be a secret of.
+fn scheme(url: &str) -> Option<String> {
+    let mut parts = url.split(':');
+    let first = parts.next()?;
+    let named = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    match (first, parts.next()) {
+        ("jdbc", Some(second)) if named(second) => Some(format!("jdbc:{second}")),
+        (first, Some(_)) if named(first) => Some(first.to_owned()),
+        _ => None,
+    }
+}
+
+/// The URL with what `jdbcProperties.…` adds to it.
+fn with_properties(url: &str, values: &Values) -> String {
+    let mut url = url.to_owned();
+    for (name, value) in values.below("jdbcProperties.") {
+        url.push(if url.contains('?') { '&' } else { '?' });
+        url.push_str(name);
+        url.push('=');
+        url.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
+    }
+    url
+}
+
+/// The folder that relative locations start from.
+pub fn folder(values: &Values, here: &Path) -> PathBuf {
+    values.filled("workingDirectory").map_or_else(|| here.to_owned(), |folder| here.join(folder))
+}
+
+/// The sum of the pauses 1, 2, 4, … seconds between attempts to connect, none longer than the interval.
+///
+/// # Errors
+/// When a number is none.
+pub fn connect_wait(values: &Values) -> Result<Option<Duration>, String> {
+    let Some(retries) = values.number("connectRetries")? else { return Ok(None) };
+    let interval = u64::try_from(values.number("connectRetriesInterval")?.unwrap_or(120)).unwrap_or_default();
+    let pauses = (0..u32::try_from(retries).unwrap_or_default())
+        .map(|retry| 2_u64.saturating_pow(retry).min(interval));
+    Ok(Some(Duration::from_secs(pauses.sum())))
+}
+
+/// One second a retry; for ever where the number is negative.
+///
+/// # Errors
+/// When the number is none.
+pub fn lock_wait(values: &Values) -> Result<Option<Duration>, String> {
+    let for_ever = Duration::from_secs(u64::from(u32::MAX));
+    let retries = values.number("lockRetryCount")?;
+    Ok(retries.map(|retries| u64::try_from(retries).map_or(for_ever, Duration::from_secs)))
+}
+
+/// Sets what the values say; everything else stays. `folder` is what relative locations start from.
+///
+/// # Errors
+/// In Flyway's words where it has some.
+pub fn fill(values: &Values, folder: &Path, database: &mut DatabaseSettings) -> Result<(), String> {
+    files(values, folder, database)?;
+    names(values, database);
+    placeholders(values, database)?;
+    history(values, database)?;
+    decisions(values, database)
+}
+
+fn files(values: &Values, folder: &Path, database: &mut DatabaseSettings) -> Result<(), String> {
+    let locations = |name: &str| -> Result<Option<Vec<PathBuf>>, String> {
+        let named: Vec<PathBuf> =
+            values.list(name).iter().map(|text| location(text, folder)).collect::<Result<_, _>>()?;
+        Ok(Some(named).filter(|named| !named.is_empty()))
+    };
+    if let Some(locations) = locations("locations")? {
+        database.locations = locations;
+    }
+    if let Some(locations) = locations("callbackLocations")? {
+        database.callback_locations = locations;
+    }
+    if let Some(encoding) = values.filled("encoding") {
+        database.encoding = encoding.parse().map_err(|error| format!("{error}"))?;
+    }
+    set(&mut database.detect_encoding, values.boolean("detectEncoding")?);
+    set(&mut database.validate_naming, values.boolean("validateMigrationNaming")?);
+    set(&mut database.fail_on_missing_locations, values.boolean("failOnMissingLocations")?);
+    set(&mut database.skip_callbacks, values.boolean("skipDefaultCallbacks")?);
+    set(&mut database.skip_scripts, values.boolean("skipDefaultResolvers")?);
+    Ok(())
+}
+
+fn names(values: &Values, database: &mut DatabaseSettings) {
+    let naming = &mut database.naming;
+    let text = |name: &str| values.text(name).map(str::to_owned);
+    set(&mut naming.versioned_prefix, text("sqlMigrationPrefix"));
+    set(&mut naming.repeatable_prefix, text("repeatableSqlMigrationPrefix"));
+    set(&mut naming.baseline_prefix, text("baselineMigrationPrefix"));
+    set(&mut naming.separator, values.filled("sqlMigrationSeparator").map(str::to_owned));
+    let suffixes = values.list("sqlMigrationSuffixes");
+    set(&mut naming.suffixes, Some(suffixes).filter(|suffixes| !suffixes.is_empty()));
+}
+
+fn placeholders(values: &Values, database: &mut DatabaseSettings) -> Result<(), String> {
+    let named = values.below("placeholders.").map(|(name, value)| (name.to_owned(), value.to_owned()));
+    database.placeholders.extend(named);
+    set(&mut database.replace_placeholders, values.boolean("placeholderReplacement")?);
+    let mark = |name: &str| values.filled(name).map(str::to_owned);
+    set(&mut database.placeholder_marks.0, mark("placeholderPrefix"));
+    set(&mut database.placeholder_marks.1, mark("placeholderSuffix"));
+    set(&mut database.placeholder_separator, mark("placeholderSeparator"));
+    set(&mut database.environment, values.filled("environment").map(str::to_owned));
+    if let Some(folder) = values.filled("workingDirectory") {
+        database.working_directory = Some(PathBuf::from(folder));
+    }
+    Ok(())
+}
+
+fn history(values: &Values, database: &mut DatabaseSettings) -> Result<(), String> {
+    let text = |name: &str| values.filled(name).map(str::to_owned);
+    set(&mut database.table, text("table"));
+    let schemas = values.list("schemas");
+    if let Some(schema) = text("defaultSchema").or_else(|| schemas.first().cloned()) {
+        database.schema = Some(schema);
+    }
+    if !schemas.is_empty() {
+        let first = database.schema.as_ref();
+        database.more_schemas = schemas.into_iter().filter(|schema| Some(schema) != first).collect();
+    }
+    set(&mut database.create_schemas, values.boolean("createSchemas")?);
+    for (field, name) in [
+        (&mut database.tablespace, "tablespace"),
+        (&mut database.init_sql, "initSql"),
+        (&mut database.installed_by, "installedBy"),
+    ] {
+        if let Some(value) = text(name) {
+            *field = Some(value);
+        }
+    }
+    Ok(())
+}
+
+fn decisions(values: &Values, database: &mut DatabaseSettings) -> Result<(), String> {
+    let migration = &mut database.migration;
+    for (field, name) in [
+        (&mut migration.out_of_order, "outOfOrder"),
+        (&mut migration.mixed, "mixed"),
+        (&mut migration.group, "group"),
+        (&mut migration.skip_executing, "skipExecutingMigrations"),
+        (&mut migration.execute_in_transaction, "executeInTransaction"),
+        (&mut migration.validate_on_migrate, "validateOnMigrate"),
+        (&mut migration.baseline_on_migrate, "baselineOnMigrate"),
+    ] {
+        set(field, values.boolean(name)?);
+    }
+    if let Some(target) = values.text("target") {
+        migration.target = target.parse().map_err(|error| format!("{error}"))?;
+    }
+    if let Some(version) = values.filled("baselineVersion") {
+        migration.baseline_version = Version::parse(version).map_err(|error| error.to_string())?;
+    }
+    set(&mut migration.baseline_description, values.filled("baselineDescription").map(str::to_owned));
+    if values.text("ignoreMigrationPatterns").is_some() {
+        let patterns = values.list("ignoreMigrationPatterns");
+        migration.ignore_patterns = patterns
+            .iter()
+            .map(|pattern| pattern.parse::<IgnorePattern>().map_err(|error| error.to_string()))
+            .collect::<Result<_, _>>()?;
+    }
+    Ok(())
+}
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+/// `filesystem:` and a path, which may hold wildcards.
+fn location(text: &str, folder: &Path) -> Result<PathBuf, String> {
+    match text.split_once(':') {
+        Some(("filesystem", path)) => Ok(normal(&folder.join(path))),
+        None | Some(("classpath", _)) => {
+            let path = text.trim_start_matches("classpath:");
+            Err(format!(
+                "the location {text} is on Java's class path, and there is none here: write filesystem: and the folder's path (in a Java project often filesystem:src/main/resources/{path})"
+            ))
+        }
+        Some(_) => {
+            Err(format!("Unknown prefix for location (should be one of classpath:, filesystem:): {text}"))
+        }
+    }
+}
+
+/// Without `.` and `..`, as Java's paths are.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if normal.file_name().is_some() => {
+                normal.pop();
+            }
+            other => normal.push(other),
+        }
+    }
+    normal
+}
+
+#[cfg(test)]
+mod tests {
+    use whimbrel_cli::settings::Origin;
+    use whimbrel_migration::settings;
+
+    use super::*;
+
+    fn values(pairs: &[(&str, &str)]) -> Values {
+        let mut values = Values::default();
+        for (name, value) in pairs {
+            values.set(name, *value, Origin::Flag((*name).to_owned()));
+        }
+        values
+    }
+
+    fn filled(pairs: &[(&str, &str)]) -> Result<DatabaseSettings, String> {
+        let target = Target::from_parts("h", None, Some("d"));
+        let mut database = DatabaseSettings::new("d", target, Vec::new());
+        fill(&values(pairs), Path::new("/work"), &mut database)?;
+        Ok(database)
+    }
+
+    #[test]
+    fn what_is_set_is_filled_in_and_the_rest_stays() {
+        let database = filled(&[
+            ("locations", "filesystem:a/../b, filesystem:/c/*"),
+            ("schemas", "app,audit"),
+            ("defaultSchema", "audit"),
+            ("group", "TRUE"),
+            ("target", "next"),
+            ("ignoreMigrationPatterns", ""),
+        ])
+        .unwrap();
+        assert_eq!(database.locations, [PathBuf::from("/work/b"), PathBuf::from("/c/*")]);
+        assert_eq!(
+            (database.schema.as_deref(), database.more_schemas),
+            (Some("audit"), vec!["app".to_owned()])
+        );
+        assert!(database.migration.group && !database.migration.mixed && database.create_schemas);
+        assert_eq!(database.migration.target, settings::Target::Next);
+        assert!(database.migration.ignore_patterns.is_empty());
+    }
+
+    #[test]
+    fn a_value_that_means_nothing_is_refused() {
+        for (name, value, part) in [
+            ("locations", "db/migration", "src/main/resources/db/migration"),
+            ("locations", "classpath:x", "filesystem:"),
+            ("locations", "ftp:/p", "Unknown prefix for location"),
+            ("group", "yes", "should be either true or false"),
+            ("target", "x", "x"),
+            ("encoding", "KLINGON", "KLINGON"),
+            ("ignoreMigrationPatterns", "missing", "Invalid pattern 'missing'"),
+        ] {
+            let error = filled(&[(name, value)]).unwrap_err();
+            assert!(error.contains(part), "{name}={value}: {error}");
+        }
+    }
+
+    #[test]
+    fn properties_of_the_driver_join_the_url() {
+        let url = ("url", "jdbc:postgresql://h/d?ssl=true");
+        let (target, warnings) = super::target(&values(&[
+            url,
+            ("jdbcProperties.currentSchema", "a b"),
+            ("jdbcProperties.odd", "1"),
+        ]))
+        .unwrap();
+        assert_eq!(target.search_path.as_deref(), Some("a b"));
+        assert_eq!(warnings.len(), 1);
+    }
+
+    #[test]
+    fn a_url_that_is_not_understood_is_not_repeated() {
+        let error = super::target(&values(&[("url", "jdbc:foo://u:canary@h")])).unwrap_err();
+        assert!(error.contains("jdbc:foo") && !error.contains("canary"), "{error}");
+    }
+
+    #[test]
+    fn retries_become_time() {
+        let wait = |retries, interval| {
+            connect_wait(&values(&[("connectRetries", retries), ("connectRetriesInterval", interval)]))
+                .unwrap()
+        };
+        assert_eq!(wait("3", "120"), Some(Duration::from_secs(7)));
+        assert_eq!(wait("10", "4"), Some(Duration::from_secs(1 + 2 + 4 * 8)));
+        assert!(
+            lock_wait(&values(&[("lockRetryCount", "-1")])).unwrap() > Some(Duration::from_secs(1_000_000))
+        );
+    }
+}
