@@ -73,6 +73,7 @@ fn only(dialect: Dialect, statement: &str) -> (Lock, Work, String) {
 #[test_case("UPDATE bird SET a = 1", Lock::ROW_EXCLUSIVE, Work::EveryRow)]
 #[test_case("UPDATE ONLY bird SET a = (SELECT b FROM c) WHERE d", Lock::ROW_EXCLUSIVE, Work::Rows)]
 #[test_case("DELETE FROM bird", Lock::ROW_EXCLUSIVE, Work::EveryRow)]
+#[test_case("COMMENT ON COLUMN app.bird.a IS 'x'", Lock::SHARE_UPDATE_EXCLUSIVE, Work::Catalog)]
 #[test_case("LOCK TABLE bird IN SHARE ROW EXCLUSIVE MODE", Lock::SHARE_ROW_EXCLUSIVE, Work::Catalog)]
 fn postgresql_locks(statement: &str, lock: Lock, work: Work) {
     assert_eq!(only(Dialect::PostgreSql, statement), (lock, work, "bird".to_owned()), "{statement}");

@@ -246,9 +246,17 @@ fn maintenance(mut cursor: Cursor<'_, '_>) -> Option<Impact> {
         };
         return Some(Impact::new(what, lock, Work::Rewrite, LOCKING).on(cursor.name()));
     }
-    if cursor.eat("COMMENT ON TABLE") || cursor.eat("COMMENT ON COLUMN") {
+    if cursor.eat("COMMENT ON") {
+        let table = if cursor.eat("TABLE") {
+            cursor.name()
+        } else if cursor.eat("COLUMN") {
+            cursor.name().and_then(|column| column.qualifier())
+        } else {
+            return None;
+        };
         return Some(
             Impact::new("COMMENT", Lock::SHARE_UPDATE_EXCLUSIVE, Work::Catalog, LOCKING)
+                .on(table)
                 .reversal(Reversal::LosesDefinition),
         );
     }

@@ -12,9 +12,8 @@ macro_rules! keywords {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(super) enum Keyword { $($variant,)* }
 
-        fn lookup(word: &[u8]) -> Option<Keyword> {
-            match word { $($word => Some(Keyword::$variant),)* _ => None }
-        }
+        /// The words in the order of their variants.
+        const WORDS: &[(&[u8], Keyword)] = &[$(($word, Keyword::$variant),)*];
     };
 }
 
@@ -115,17 +114,50 @@ keywords! {
     Xa = b"xa",
 }
 
-/// Longest keyword above.
-const LONGEST: usize = 27;
+/// Slots for the words, a power of two and twice as many as there are words.
+const SLOTS: usize = 256;
+
+/// Where a word is looked for first: its length and its outer letters, in any letter case.
+const fn slot(word: &[u8]) -> usize {
+    let first = word[0] | 0x20;
+    let last = word[word.len() - 1] | 0x20;
+    (first as usize * 7 + last as usize * 31 + word.len() * 13) % SLOTS
+}
+
+/// For each slot one more than the index of its word, 0 where there is none. Nearly every word of a script is
+/// none of these, and is known to be none after one look.
+static TABLE: [u8; SLOTS] = table();
+
+const fn table() -> [u8; SLOTS] {
+    let mut table = [0; SLOTS];
+    let mut index = 0;
+    while index < WORDS.len() {
+        let mut at = slot(WORDS[index].0);
+        while table[at] != 0 {
+            at = (at + 1) % SLOTS;
+        }
+        // There are fewer than 256 words, or the table above would have no slot for them.
+        table[at] = index as u8 + 1;
+        index += 1;
+    }
+    table
+}
 
 impl Keyword {
     /// Reads a word in any letter case.
     pub(super) fn of(word: &[u8]) -> Option<Self> {
-        let mut lower = [0; LONGEST];
-        let lower = lower.get_mut(..word.len())?;
-        lower.copy_from_slice(word);
-        lower.make_ascii_lowercase();
-        lookup(lower)
+        if word.is_empty() {
+            return None;
+        }
+        let mut at = slot(word);
+        while TABLE[at] != 0 {
+            let (candidate, keyword) = WORDS[usize::from(TABLE[at]) - 1];
+            if candidate.eq_ignore_ascii_case(word) {
+                return Some(keyword);
+            }
+            at = (at + 1) % SLOTS;
+        }
+        None
     }
 }
 
@@ -332,5 +364,22 @@ impl Head {
     /// CLUSTER without a table: all tables, each in its own transaction.
     fn is_whole_cluster(&self) -> bool {
         self.tokens()[1..].iter().all(|token| matches!(token, Token::Word(Keyword::Verbose) | Token::Open))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_keyword_is_found_in_any_letter_case_and_nothing_else_is() {
+        for (word, keyword) in WORDS {
+            assert_eq!(Keyword::of(word), Some(*keyword));
+            assert_eq!(Keyword::of(&word.to_ascii_uppercase()), Some(*keyword));
+            let longer = [word, b"x".as_slice()].concat();
+            assert_ne!(Keyword::of(&longer), Some(*keyword));
+        }
+        assert_eq!(Keyword::of(b""), None);
+        assert_eq!(Keyword::of("bird€".as_bytes()), None);
     }
 }

@@ -21,6 +21,12 @@ impl ObjectName {
         Some(Self { schema: parts.pop(), name, written })
     }
 
+    /// What stands before the last dot: of a column, its table.
+    pub(crate) fn qualifier(&self) -> Option<Self> {
+        let written = self.schema_written()?.to_owned();
+        Some(Self { schema: None, name: self.schema.clone()?, written })
+    }
+
     /// The last part as written.
     pub(crate) fn last_written(&self) -> &str {
         self.split_written().1
