@@ -5,6 +5,7 @@
 //! Whimbrel's own verbs. Files of vectors (statements of a script, names, versions, checksums) are asked of the library.
 //! [`differ`] goes on where the recordings end: generated situations, with real Flyway on the other side.
 
+mod calls;
 mod compare;
 mod differential;
 mod driver;

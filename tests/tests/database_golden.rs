@@ -57,6 +57,11 @@ fn as_flyway_the_runner_answers_as_flyway_did() {
 }
 
 #[test]
+fn calls_of_the_command_line_end_and_answer_as_flyways() {
+    assert_agrees(&files("calls.jsonl"), &[], false);
+}
+
+#[test]
 fn own_verbs_leave_what_flyway_leaves() {
     let families = ["flows", "failures", "repair_more", "state_deleted", "baseline_rows", "transactions"];
     assert_agrees(&files("postgresql.jsonl"), &families, true);

@@ -110,7 +110,12 @@ impl Engine<'_> {
 
     /// The history as it is now; none where there is no table.
     async fn rows(&mut self) -> Result<Option<Vec<HistoryRow>>, Failure> {
-        self.session.read_history(&self.table).await.map_err(Failure::database("read the schema history"))
+        let rows = self.session.read_history(&self.table).await;
+        let rows = rows.map_err(Failure::database("read the schema history"))?;
+        if rows.is_none() {
+            self.reporter.line(Level::Info, Event::HistoryMissing).tell();
+        }
+        Ok(rows)
     }
 
     async fn history(&mut self) -> Result<Option<History>, Failure> {

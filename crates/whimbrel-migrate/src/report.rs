@@ -31,6 +31,9 @@ pub enum Event {
     RunStarted,
     Waiting,
     DatabaseStarted,
+    Connected,
+    HistoryMissing,
+    Planned,
     ScriptStarted,
     ScriptApplied,
     ScriptFailed,
@@ -99,6 +102,11 @@ impl Reporter {
         self.line(level, Event::RunFinished).with("record", record).say(message);
     }
 
+    /// Whether somebody else shows the lines.
+    pub fn is_listened(&self) -> bool {
+        self.listener.borrow().is_some()
+    }
+
     fn write(&self, line: &Line<'_>, message: &str) {
         self.seq.set(self.seq.get() + 1);
         let json = self.json(line, message);
@@ -164,6 +172,13 @@ impl<'a> Line<'a> {
     pub fn with(mut self, name: &str, value: impl Serialize) -> Self {
         self.fields.insert(name.to_owned(), serde_json::to_value(value).unwrap_or_default());
         self
+    }
+
+    /// For the listener alone: it is no line of the run.
+    pub fn tell(self) {
+        if let Some(listener) = self.reporter.listener.borrow().as_ref() {
+            listener.line(&self.reporter.json(&self, ""));
+        }
     }
 
     /// Writes it.

@@ -71,8 +71,12 @@ pub fn recognise(path: &Path) -> Result<Kind, String> {
 pub fn engines(files: &[PathBuf]) -> Result<BTreeSet<Engine>, String> {
     let mut engines = BTreeSet::new();
     for file in files {
-        if let Kind::Cases(cases) = recognise(file)? {
-            engines.extend(cases.iter().map(Engine::of));
+        match recognise(file)? {
+            Kind::Cases(cases) => engines.extend(cases.iter().map(Engine::of)),
+            Kind::Calls(_) => {
+                engines.insert(Engine::PostgreSql);
+            }
+            _ => {}
         }
     }
     Ok(engines)

@@ -117,8 +117,17 @@ impl Server {
                     Ok(Link::Postgres(PgConnection::connect(&place.url).await?))
                 }
                 Engine::MariaDb => {
-                    let server = format!("{}/", server_url("WHIMBREL_TEST_MARIADB"));
-                    Ok(Link::MySql(MySqlConnection::connect(&server).await?))
+                    let server =
+                        format!("{}/", server_url("WHIMBREL_TEST_MARIADB")).replacen("mariadb", "mysql", 1);
+                    let mut server = MySqlConnection::connect(&server).await?;
+                    // The user's name stands in recorded histories.
+                    for sql in [
+                        "CREATE USER IF NOT EXISTS 't'@'%' IDENTIFIED BY 't'",
+                        "GRANT ALL PRIVILEGES ON *.* TO 't'@'%' WITH GRANT OPTION",
+                    ] {
+                        server.execute(sqlx::raw_sql(sql)).await?;
+                    }
+                    Ok(Link::MySql(server))
                 }
                 Engine::Sqlite => sqlite(&folder.path().join("case.db")).await,
             }
@@ -317,10 +326,16 @@ fn place(engine: Engine, name: &str, folder: &Path) -> Place {
     };
     let (_, rest) = server.split_once("://").expect("a URL has a scheme");
     let (login, at) = rest.rsplit_once('@').unwrap_or(("", rest));
-    let (user, password) = login.split_once(':').unwrap_or((login, ""));
+    let (user, password) = match engine {
+        Engine::MariaDb => ("t", "t"),
+        _ => login.split_once(':').unwrap_or((login, "")),
+    };
     Place {
         jdbc: format!("jdbc:{scheme}://{at}/{name}"),
-        url: format!("{server}/{name}"),
+        url: match engine {
+            Engine::MariaDb => format!("mysql://{user}:{password}@{at}/{name}"),
+            _ => format!("{server}/{name}"),
+        },
         user: user.to_owned(),
         password: password.to_owned(),
     }

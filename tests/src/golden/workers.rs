@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
+use super::calls;
 use super::compare::{Difference, text};
 use super::kinds::{Kind, recognise};
 use super::on_purpose::{self, Column, Situation};
@@ -34,12 +35,7 @@ pub fn play_all(files: &[PathBuf], wanted: &dyn Fn(&str) -> bool, with_own: bool
             Kind::Checksums(recorded) => vectors::checksums(&recorded),
             Kind::Names(recorded) => vectors::names(&recorded),
             Kind::Versions(recorded) => vectors::versions(&recorded),
-            Kind::Calls(_) => {
-                return Err(format!(
-                    "{}: calls of the command line are replayed by tests/tests/flyway_calls.rs",
-                    file.display()
-                ));
-            }
+            Kind::Calls(recorded) => calls::calls(&recorded),
         };
         for Compared { id, content, differences } in compared.into_iter().filter(|vector| wanted(&vector.id))
         {

@@ -34,6 +34,9 @@ impl<'a> Engine<'a> {
         begin_with_init_sql(&mut session, settings).await?;
         let facts = session.facts();
         let dialect = facts.dialect;
+        let number = facts.server_version.split_whitespace().next().unwrap_or_default();
+        let product = format!("{} {number}", dialect.name());
+        reporter.line(Level::Info, Event::Connected).with("product", product).tell();
         let Some(schema) = settings.schema.clone().or_else(|| facts.schema.clone()) else {
             return Err(no_schema(facts).into());
         };

@@ -5,6 +5,7 @@ use whimbrel_migration::finding::{Finding, FlywayCode};
 use whimbrel_migration::name::{ScriptKind, ScriptName};
 use whimbrel_migration::record::{ScriptOutcome, ScriptRecord};
 use whimbrel_migration::repair::RepairAction;
+use whimbrel_migration::sql::postgres::quote_identifier;
 
 use super::{FOLLOWED_VERSION, text};
 use crate::engine::{InfoReport, RepairReport};
@@ -19,6 +20,9 @@ pub(super) fn document(settings: &RunSettings, run: &Run) -> Value {
     let Some(turn) = run.turns.first() else { return Value::Null };
     match (&turn.report, &turn.failure) {
         (_, Some(failure @ Failure::Script(_))) => migrate(database, turn, Some(failure)),
+        (_, Some(failure @ Failure::Refused(findings))) if text::is_old_failure(findings) => {
+            migrate(database, turn, Some(failure))
+        }
         (_, Some(failure)) => error(failure),
         (Some(Report::Migrate(_)), None) => migrate(database, turn, None),
         (Some(Report::Info(report)), None) => info(database, report),
@@ -31,7 +35,9 @@ pub(super) fn document(settings: &RunSettings, run: &Run) -> Value {
             let details = match (ok, report.schema_missing) {
                 (true, _) => Value::Null,
                 (false, true) => {
-                    json!({"errorCode": "SCHEMA_DOES_NOT_EXIST", "errorMessage": "Schema doesn't exist yet"})
+                    let schema = quote_identifier(database.schema.as_deref().unwrap_or("public"));
+                    let message = format!("Schema {schema} doesn't exist yet");
+                    json!({"errorCode": "SCHEMA_DOES_NOT_EXIST", "errorMessage": message})
                 }
                 (false, false) => {
                     json!({"errorCode": "VALIDATE_ERROR", "errorMessage": "Migrations have failed validation"})
@@ -58,6 +64,12 @@ pub(super) fn document(settings: &RunSettings, run: &Run) -> Value {
 
 fn name(database: &DatabaseSettings) -> &str {
     database.target.database_name()
+}
+
+/// The schemas that the settings name.
+fn schemas(database: &DatabaseSettings) -> String {
+    let named = database.schema.iter().chain(&database.more_schemas);
+    named.cloned().collect::<Vec<_>>().join(", ")
 }
 
 /// Local time without zone, nine digits of fraction.
@@ -97,10 +109,15 @@ fn migrate(database: &DatabaseSettings, turn: &Turn, failure: Option<&Failure>) 
             })
         })
         .collect();
+    let schema = quote_identifier(database.schema.as_deref().unwrap_or("public"));
+    let message = failure.map(|failure| match failure {
+        Failure::Refused(findings) => text::old_failure(&schema, findings),
+        other => text::message(other),
+    });
     let mut document = json!({
-        "timestamp": timestamp(), "operation": "migrate", "exception": failure.map(text::message),
+        "timestamp": timestamp(), "operation": "migrate", "exception": message,
         "licenseFailed": false, "initialSchemaVersion": turn.record.before,
-        "targetSchemaVersion": if failure.is_some() { None } else { last }, "schemaName": "",
+        "targetSchemaVersion": if failure.is_some() { None } else { last }, "schemaName": schemas(database),
         "migrations": migrations, "migrationsExecuted": applied.len(), "success": failure.is_none(),
         "flywayVersion": FOLLOWED_VERSION, "database": name(database), "warnings": [], "databaseType": "PostgreSQL",
     });
@@ -116,11 +133,23 @@ fn migrate(database: &DatabaseSettings, turn: &Turn, failure: Option<&Failure>) 
                 "error".to_owned(),
                 json!({
                     "errorCode": code, "sqlState": server.map(|error| error.sqlstate.as_str()), "sqlErrorCode": 0,
-                    "message": failure.map(text::message), "lineNumber": script.statement_line,
+                    "message": message, "lineNumber": script.statement_line,
                     "path": script.path.display().to_string(),
+                    // Flyway wraps what the driver said twice.
                     "cause": server.map(|error| json!({
-                        "message": format!("{}: {}", error.severity, error.message), "stackTrace": "", "cause": null,
+                        "message": message, "stackTrace": "",
+                        "cause": {"message": text::server_message(error), "stackTrace": "", "cause": null},
                     })),
+                }),
+            );
+        }
+        if let Some(Failure::Refused(findings)) = failure {
+            let code = findings.first().and_then(|finding| finding.code).map_or("ERROR", FlywayCode::as_str);
+            object.insert(
+                "error".to_owned(),
+                json!({
+                    "errorCode": code, "sqlState": null, "sqlErrorCode": 0, "message": message,
+                    "lineNumber": null, "path": null, "cause": null,
                 }),
             );
         }
@@ -158,7 +187,7 @@ fn info(database: &DatabaseSettings, report: &InfoReport) -> Value {
         .collect();
     json!({
         "timestamp": timestamp(), "operation": "info", "exception": null, "licenseFailed": false,
-        "schemaVersion": report.version, "schemaName": "", "migrations": migrations,
+        "schemaVersion": report.version, "schemaName": schemas(database), "migrations": migrations,
         "flywayVersion": FOLLOWED_VERSION, "database": name(database), "allSchemasEmpty": report.schema_empty,
     })
 }
@@ -166,7 +195,8 @@ fn info(database: &DatabaseSettings, report: &InfoReport) -> Value {
 fn invalid(database: &DatabaseSettings, finding: &Finding) -> Value {
     let script = finding.script.as_deref().unwrap_or_default();
     json!({
-        "version": finding.version.as_deref().unwrap_or_default(), "description": "",
+        "version": finding.version.as_deref().unwrap_or_default(),
+        "description": finding.description.as_deref().unwrap_or_default(),
         "filepath": file(database, script),
         "errorDetails": {
             "errorCode": finding.code.map_or("ERROR", FlywayCode::as_str), "errorMessage": finding.message,
@@ -208,14 +238,6 @@ fn repair(database: &DatabaseSettings, report: &RepairReport) -> Value {
 /// Any other error.
 fn error(failure: &Failure) -> Value {
     let code = match failure {
-        // An old failed row is no finding of the validation.
-        Failure::Refused(findings)
-            if findings
-                .iter()
-                .any(|finding| finding.message.starts_with("the history contains a failed")) =>
-        {
-            "ERROR"
-        }
         Failure::Refused(findings) => match findings.first().and_then(|finding| finding.code) {
             Some(
                 code @ (FlywayCode::NonEmptySchemaWithoutSchemaHistoryTable
@@ -233,7 +255,15 @@ fn error(failure: &Failure) -> Value {
         Failure::Connect(_) | Failure::Database { .. } => "DB_CONNECTION",
         _ => "ERROR",
     };
-    json!({"error": {"errorCode": code, "message": text::message(failure), "cause": null}})
+    let message = text::message(failure);
+    match failure {
+        Failure::Connect(error) => json!({"error": {
+            "errorCode": code, "subErrorCode": "CONNECTION_FAILURE", "sqlState": text::connect_state(error),
+            "sqlErrorCode": 0, "message": message,
+            "cause": {"message": error.cause.to_string(), "stackTrace": "", "cause": null},
+        }}),
+        _ => json!({"error": {"errorCode": code, "message": message, "cause": null}}),
+    }
 }
 
 #[cfg(test)]

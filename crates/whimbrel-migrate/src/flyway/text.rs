@@ -1,10 +1,14 @@
 //! Flyway's lines.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::time::Instant;
 
 use serde_json::Value;
 use whimbrel_cli::printer::Printer;
 use whimbrel_cli::printer::counted;
+use whimbrel_database::{ConnectError, ConnectErrorKind, ServerError};
+use whimbrel_migration::finding::Finding;
 use whimbrel_migration::repair::RepairAction;
 use whimbrel_migration::sql::postgres::quote_identifier;
 
@@ -22,19 +26,68 @@ pub(super) const USAGE: &str = "Usage: flyway [-key=value...] verb...\n\
     Example: flyway -url=jdbc:postgresql://localhost/db -user=u -locations=filesystem:sql migrate\n\
     This is Whimbrel, in the place of Flyway; `whimbrel-migrate --help` shows its own command line.";
 
+/// The last line of a failed validation.
+const LEARN_MORE: &str = "\nNeed more flexibility with validation rules? Learn more: https://rd.gt/3AbJUZE";
+
 /// Says what happens while it happens.
 pub(super) struct Lines {
     printer: Printer,
+    verb: Verb,
+    url: String,
     schema: String,
-    said_version: Cell<bool>,
+    table: String,
+    validates: bool,
+    began: Instant,
+    /// What has been said and is not to be said again.
+    said: RefCell<BTreeSet<&'static str>>,
+    /// Lines that Flyway prints after those of the plan.
+    later: RefCell<Vec<String>>,
 }
 
 impl Lines {
     pub(super) fn new(printer: Printer, settings: &RunSettings) -> Self {
         let database = &settings.databases[0];
-        let schema = database.schema.clone().unwrap_or_else(|| "public".to_owned());
-        printer.line(format!("Database: {}", database.target.public_url()));
-        Self { printer, schema: quote_identifier(&schema), said_version: Cell::new(false) }
+        let schema = quote_identifier(database.schema.as_deref().unwrap_or("public"));
+        Self {
+            printer,
+            verb: settings.verb,
+            url: database.target.public_url(),
+            table: format!("{schema}.{}", quote_identifier(&database.table)),
+            schema,
+            validates: database.migration.validate_on_migrate,
+            began: Instant::now(),
+            said: RefCell::default(),
+            later: RefCell::default(),
+        }
+    }
+
+    fn once(&self, what: &'static str, line: impl FnOnce() -> String) {
+        if self.said.borrow_mut().insert(what) {
+            self.printer.line(line());
+        }
+    }
+
+    fn planned(&self, line: &Value) {
+        if self.validates {
+            let count = usize::try_from(line["validated"].as_u64().unwrap_or_default()).unwrap_or_default();
+            let took = u64::try_from(self.began.elapsed().as_millis()).unwrap_or_default();
+            let text = || {
+                format!(
+                    "Successfully validated {} (execution time {})",
+                    counted(count, "migration"),
+                    time(took)
+                )
+            };
+            self.once("validated", text);
+            if count == 0 {
+                self.once("nothing found", || {
+                    "WARNING: No migrations found. Are your locations set up correctly?".to_owned()
+                });
+            }
+        }
+        self.later.borrow_mut().drain(..).for_each(|line| self.printer.line(line));
+        let before = line["before"].as_str().unwrap_or("<< Empty Schema >>");
+        self.once("version", || format!("Current version of schema {}: {before}", self.schema));
     }
 }
 
@@ -42,6 +95,11 @@ impl Listener for Lines {
     fn line(&self, line: &Value) {
         let text = |name: &str| line[name].as_str().unwrap_or_default();
         match text("event") {
+            "connected" => self.printer.line(format!("Database: {} ({})", self.url, text("product"))),
+            "history-missing" if self.verb != Verb::Baseline => {
+                self.once("missing", || format!("Schema history table {} does not exist yet", self.table));
+            }
+            "planned" => self.planned(line),
             "script-started" => {
                 let mode = if text("run_mode") == "in-transaction" { "" } else { " [non-transactional]" };
                 let order = if line["out_of_order"] == true { " [out of order]" } else { "" };
@@ -70,9 +128,11 @@ impl Listener for Lines {
             }
             "notice" if text("message").starts_with("making the history table") => {
                 let table = text("message").trim_start_matches("making the history table ");
-                self.printer.line(format!("Creating Schema History table {table} ..."));
-                self.printer.line(format!("Current version of schema {}: << Empty Schema >>", self.schema));
-                self.said_version.set(true);
+                let line = format!("Creating Schema History table {table} ...");
+                match self.verb {
+                    Verb::Migrate => self.later.borrow_mut().push(line),
+                    _ => self.printer.line(line),
+                }
             }
             "notice" | "waiting" if text("level") == "warn" => {
                 self.printer.line(format!("WARNING: {}", text("message")));
@@ -90,7 +150,7 @@ pub(super) fn answer(printer: &Printer, settings: &RunSettings, run: &Run) {
     let schema = quote_identifier(database.schema.as_deref().unwrap_or("public"));
     let table = format!("{schema}.{}", quote_identifier(&database.table));
     if let Some(failure) = &turn.failure {
-        return failed(printer, settings.verb, &schema, failure);
+        return failed(printer, &schema, failure);
     }
     match &turn.report {
         Some(Report::Migrate(_)) => migrated(printer, &schema, turn),
@@ -111,34 +171,32 @@ pub(super) fn answer(printer: &Printer, settings: &RunSettings, run: &Run) {
             for finding in &report.findings {
                 text.push_str(&format!("\n{}", finding.message));
             }
+            text.push_str(LEARN_MORE);
             printer.stderr_line(&text);
         }
         Some(Report::Repair(report)) => repaired(printer, &table, turn.millis, report),
         Some(Report::Baseline(report)) => {
             let description = &database.migration.baseline_description;
-            printer.line(if report.already_there {
-                format!(
+            if report.already_there {
+                printer.line(format!(
                     "Schema history table {table} already initialized with ({},{description}). Skipping.",
                     report.version
-                )
+                ));
             } else {
-                format!("Successfully baselined schema with version: {}", report.version)
-            });
+                printer.line(format!("Creating Schema History table {table} with baseline ..."));
+                printer.line(format!("Successfully baselined schema with version: {}", report.version));
+            }
         }
         Some(Report::Clean(report)) => {
-            for schema in &report.cleaned {
-                let time = time(turn.millis);
-                printer.line(format!(
-                    "Successfully cleaned schema {} (execution time {time})",
-                    quote_identifier(schema)
-                ));
+            let took = format!("(execution time {})", time(turn.millis));
+            printer.line(format!("Successfully dropped pre-schema database level objects {took}"));
+            // Flyway goes through the schemas twice.
+            for schema in report.cleaned.iter().chain(&report.cleaned) {
+                printer.line(format!("Successfully cleaned schema {} {took}", quote_identifier(schema)));
             }
+            printer.line(format!("Successfully dropped post-schema database level objects {took}"));
             for schema in &report.dropped {
-                let time = time(turn.millis);
-                printer.line(format!(
-                    "Successfully dropped schema {} (execution time {time})",
-                    quote_identifier(schema)
-                ));
+                printer.line(format!("Successfully dropped schema {} {took}", quote_identifier(schema)));
             }
         }
         None => {}
@@ -241,7 +299,7 @@ fn repaired(printer: &Printer, table: &str, millis: u64, report: &RepairReport) 
     ));
 }
 
-fn failed(printer: &Printer, verb: Verb, schema: &str, failure: &Failure) {
+fn failed(printer: &Printer, schema: &str, failure: &Failure) {
     if let Failure::Script(script) = failure {
         let rolled_back = match script.kept {
             Kept::Nothing if !script.non_transactional => "Changes successfully rolled back.",
@@ -257,24 +315,38 @@ fn failed(printer: &Printer, verb: Verb, schema: &str, failure: &Failure) {
         printer.stderr_line(&format!("ERROR: {}", block(script)));
         return;
     }
-    let prefix = match failure {
-        Failure::Refused(_) if verb == Verb::Migrate => validation_headline(failure),
-        _ => "",
+    let text = match failure {
+        Failure::Refused(findings) if is_old_failure(findings) => old_failure(schema, findings),
+        other => message(other),
     };
-    printer.stderr_line(&format!("ERROR: {prefix}{}", message(failure)));
+    printer.stderr_line(&format!("ERROR: {text}"));
 }
 
-fn validation_headline(failure: &Failure) -> &'static str {
-    match failure {
-        Failure::Refused(findings)
-            if findings.iter().any(|finding| {
-                finding.message.starts_with("Migration ") || finding.message.starts_with("Detected ")
-            }) && !findings.iter().any(|finding| finding.slug == "mixed-statements") =>
-        {
-            "Validate failed: Migrations have failed validation\n"
-        }
-        _ => "",
-    }
+/// Whether these are findings of a validation, and not of something else that was looked at before a run.
+pub(super) fn is_validation(findings: &[Finding]) -> bool {
+    let of_validation = |message: &str| {
+        ["Migration checksum", "Migration description", "Migration type", "Detected "]
+            .iter()
+            .any(|start| message.starts_with(start))
+    };
+    findings.iter().any(|finding| of_validation(&finding.message) && finding.slug != "mixed-statements")
+}
+
+/// Whether an old failed row stands in the way.
+pub(super) fn is_old_failure(findings: &[Finding]) -> bool {
+    findings.first().is_some_and(|finding| finding.slug == "failed-migration")
+}
+
+/// The same in Flyway's words, which name the schema.
+pub(super) fn old_failure(schema: &str, findings: &[Finding]) -> String {
+    let lines = findings.iter().map(|finding| match &finding.version {
+        Some(version) => format!("Schema {schema} contains a failed migration to version {version} !"),
+        None => format!(
+            "Schema {schema} contains a failed repeatable migration ({}) !",
+            finding.description.as_deref().unwrap_or_default()
+        ),
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// What went wrong, in Flyway's words where they are known.
@@ -285,7 +357,12 @@ pub(super) fn message(failure: &Failure) -> String {
             format!("Error while executing {} callback: {}", event.as_str(), block(failure))
         }
         Failure::Refused(findings) => {
-            findings.iter().map(|finding| finding.message.clone()).collect::<Vec<_>>().join("\n")
+            let text = findings.iter().map(|finding| finding.message.clone()).collect::<Vec<_>>().join("\n");
+            if is_validation(findings) {
+                format!("Validate failed: Migrations have failed validation\n{text}{LEARN_MORE}")
+            } else {
+                text
+            }
         }
         Failure::Locked { .. } => format!(
             "Number of retries exceeded while attempting to acquire PostgreSQL advisory lock. Configure the number of retries with the 'lockRetryCount' configuration option ({failure})"
@@ -295,7 +372,14 @@ pub(super) fn message(failure: &Failure) -> String {
                 .to_owned()
         }
         Failure::Connect(error) => {
-            format!("Unable to obtain connection from database ({}): {}", error.target, error.cause)
+            let headline =
+                format!("Unable to obtain connection from database ({}): {}", error.target, error.cause);
+            format!(
+                "{headline}\n{}\nSQL State  : {}\nError Code : 0\nMessage    : {}\n",
+                "-".repeat(headline.chars().count()),
+                connect_state(error),
+                error.cause
+            )
         }
         other => {
             let mut text = other.to_string();
@@ -313,13 +397,9 @@ fn block(script: &ScriptFailure) -> String {
     let name = script.script.rsplit('/').next().unwrap_or_default();
     let headline = format!("Failed to execute script {name}");
     let (state, code, message) = match script.error.server() {
-        Some(error) => {
-            let position = error.position.map(|at| format!("\n  Position: {at}")).unwrap_or_default();
-            // SQLite has no such states, and the drivers of the others no word before the message.
-            let state = if error.sqlstate.is_empty() { "null" } else { error.sqlstate.as_str() };
-            let severity = if error.code == 0 { format!("{}: ", error.severity) } else { String::new() };
-            (state, error.code, format!("{severity}{}{position}", error.message))
-        }
+        // SQLite has no such states.
+        Some(error) if error.sqlstate.is_empty() => ("null", error.code, server_message(error)),
+        Some(error) => (error.sqlstate.as_str(), error.code, server_message(error)),
         None => ("08006", 0, script.error.to_string()),
     };
     format!(
@@ -329,6 +409,24 @@ fn block(script: &ScriptFailure) -> String {
         script.statement,
         path = script.path.display(),
     )
+}
+
+/// The condition's five characters, as far as the class of the failure tells it.
+pub(super) fn connect_state(error: &ConnectError) -> &'static str {
+    match error.kind {
+        ConnectErrorKind::Unreachable => "08001",
+        ConnectErrorKind::NotReady => "57P03",
+        ConnectErrorKind::LoginRefused => "28P01",
+        ConnectErrorKind::NoDatabase => "3D000",
+        _ => "08006",
+    }
+}
+
+/// What a driver makes of a server's error; the drivers of MySQL and SQLite have no word before the message.
+pub(super) fn server_message(error: &ServerError) -> String {
+    let position = error.position.map(|at| format!("\n  Position: {at}")).unwrap_or_default();
+    let severity = if error.code == 0 { format!("{}: ", error.severity) } else { String::new() };
+    format!("{severity}{}{position}", error.message)
 }
 
 /// `00:00.044s`
