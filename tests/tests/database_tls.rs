@@ -163,8 +163,7 @@ impl Login<'_> {
 fn way_in(ended: &Ended, server: &Server, log_before: usize) -> Option<bool> {
     (ended.code == Some(0)).then(|| {
         let log = server.log();
-        let line =
-            log[log_before..].lines().rfind(|line| line.contains("connection authorized"));
+        let line = log[log_before..].lines().rfind(|line| line.contains("connection authorized"));
         line.expect("the server logs who comes in").contains("SSL enabled")
     })
 }

@@ -60,7 +60,7 @@ fn before(name: &str, server: &Server, folder: &Path) {
     }
     match name {
         "valbad" | "repairbadt" => {
-            server.sql("UPDATE flyway_schema_history SET checksum = 1 WHERE version = '1'")
+            server.sql("UPDATE flyway_schema_history SET checksum = 1 WHERE version = '1'");
         }
         "futmig" => server.sql(
             "INSERT INTO flyway_schema_history VALUES \
