@@ -348,9 +348,9 @@ impl Engine<'_> {
         let last_rank = last_rank.max(resumes.as_ref().map(|progress| progress.installed_rank)).unwrap_or(0);
         let history = History::read(rows)?;
         let plan = self.plan_from(&history)?;
-if self.reporter.is_listened() && plan.is_allowed() {
+        if self.reporter.is_listened() && plan.is_allowed() {
             let overview = Overview::build(self.set.scripts(), &history, &self.settings.migration)?;
-            let line = self.reporter.line(Level::Info, report::Event::Planned).with("before", &plan.before);
+            let line = self.reporter.line(Level::Info, Event::Planned).with("before", &plan.before);
             line.with("validated", overview.rows().len()).tell();
         }
         Ok(Course { plan, next: 0, last_rank, resumes })

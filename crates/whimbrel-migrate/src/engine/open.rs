@@ -36,7 +36,7 @@ impl<'a> Engine<'a> {
         let dialect = facts.dialect;
         let number = facts.server_version.split_whitespace().next().unwrap_or_default();
         let product = format!("{} {number}", dialect.name());
-        reporter.line(Level::Info, Event::Connected).with("product", product).tell();
+        reporter.line(Level::Info, report::Event::Connected).with("product", product).tell();
         let Some(schema) = settings.schema.clone().or_else(|| facts.schema.clone()) else {
             return Err(no_schema(facts).into());
         };
