@@ -179,6 +179,31 @@ pub static REASONS: &[Reason] = &[
         },
     },
     Reason {
+        slug: "paid-or-ignored",
+        why: "what belongs to paid editions, and what Flyway accepts and ignores (dryRunOutput, errorOverrides), is refused by its name",
+        applies: |situation, _| {
+            let paid = ["undo", "check", "-cherryPick", "-dryRunOutput", "-errorOverrides"];
+            situation.column == Column::Vector
+                && situation
+                    .content
+                    .split(' ')
+                    .any(|word| paid.contains(&word.split('=').next().unwrap_or_default()))
+        },
+    },
+    Reason {
+        slug: "own-words",
+        why: "the usage, and what the network or the driver said when there is no connection, are in our own words",
+        applies: |situation, differences| {
+            situation.column == Column::Vector
+                && (situation.content.is_empty() || situation.content.contains("-url="))
+                && differences.iter().all(|difference| {
+                    difference.what.starts_with("std")
+                        || difference.what.contains("message")
+                        || difference.what.contains("cause")
+                })
+        },
+    },
+    Reason {
         slug: "own-transactions",
         why: "own verbs: a script's own BEGIN or COMMIT is refused unless it is declared",
         applies: |situation, differences| {
