@@ -2,7 +2,7 @@
 //!
 //! The SQL grammar is not looked at here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::{
     checksum::{self, EncodingError},
@@ -15,6 +15,7 @@ use crate::{
     script::ResolvedScript,
     settings::Settings,
     state,
+    version::Version,
 };
 
 /// A file of a set: its path below the location, with `/`, and its contents.
@@ -72,7 +73,30 @@ pub fn check(files: &[File<'_>], rules: &CheckRules<'_>) -> CheckReport {
         }
     }
     report.findings.extend(state::find_duplicates(&report.scripts));
+    report.findings.extend(undo_without_script(&report.scripts));
     report
+}
+
+/// Undo scripts for versions that no script has: they could never be used.
+fn undo_without_script(scripts: &[ResolvedScript]) -> Vec<Finding> {
+    let is = |kind| move |script: &&ResolvedScript| script.name.kind == kind;
+    let versions: HashSet<&Version> =
+        scripts.iter().filter(is(ScriptKind::Versioned)).filter_map(ResolvedScript::version).collect();
+    scripts
+        .iter()
+        .filter(is(ScriptKind::Undo))
+        .filter_map(|script| Some((script, script.version()?)))
+        .filter(|(_, version)| !versions.contains(version))
+        .map(|(script, version)| {
+            Finding::warning(
+                "undo-without-script",
+                format!("there is no script of version {version} to undo"),
+            )
+            .of_version(version.as_str())
+            .in_script(script.script.clone())
+            .next_step("give it the version of the script that it takes back, or remove it")
+        })
+        .collect()
 }
 
 enum Named {

@@ -114,6 +114,19 @@ fn duplicates_and_stray_side_files_are_found() {
 }
 
 #[test]
+fn undo_scripts_need_a_script_and_are_there_once() {
+    let naming = NamingRules { undo_prefix: Some("U".into()), ..NamingRules::default() };
+    let rules = CheckRules { naming: &naming, placeholders: None, settings: &Settings::default() };
+    let file = |path| File { path, contents: b"SELECT 1;" };
+    let report = check(&[file("V1__a.sql"), file("U1__a.sql")], &rules);
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+    let report =
+        check(&[file("V1__a.sql"), file("U1__a.sql"), file("U1.0__b.sql"), file("U2__c.sql")], &rules);
+    let slugs: Vec<_> = report.findings.iter().map(|finding| finding.slug).collect();
+    assert_eq!(slugs, ["duplicate-undo", "undo-without-script"]);
+}
+
+#[test]
 fn bytes_that_are_not_utf8_are_an_error_with_their_line() {
     let rules =
         CheckRules { naming: &NamingRules::default(), placeholders: None, settings: &Settings::default() };

@@ -174,6 +174,21 @@ fn is_only_filling(dialect: Dialect, delimiter: &mut Vec<u8>, bytes: &[u8]) -> b
     scanned.statements.is_empty() && scanned.error.is_none()
 }
 
+/// The recorded scripts of every engine, and those that once taught us something.
+fn corpus() -> &'static [Vec<u8>] {
+    static CORPUS: std::sync::OnceLock<Vec<Vec<u8>>> = std::sync::OnceLock::new();
+    CORPUS.get_or_init(|| {
+        let data = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/split");
+        let mut scripts = Vec::new();
+        for engine in ["postgresql", "mysql", "mariadb", "sqlite", "found"] {
+            for entry in fs_err::read_dir(format!("{data}/{engine}")).expect("the folder is there") {
+                scripts.push(fs_err::read(entry.expect("readable").path()).expect("readable"));
+            }
+        }
+        scripts
+    })
+}
+
 const CASES: u32 = 512;
 
 proptest! {
@@ -228,6 +243,22 @@ proptest! {
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
     ) {
         prop_assert_eq!(scan(dialect, cut(&bytes, &cuts)), scan(dialect, [bytes.as_slice()]));
+    }
+
+    #[test]
+    fn recorded_scripts_with_a_few_bytes_changed_never_panic(
+        dialect in dialect(),
+        file in any::<prop::sample::Index>(),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(b"'\"`;$/*-#()[]\\ \nEeN0\xC2\xA0\xFF".as_slice())), 0..6),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+    ) {
+        let corpus = corpus();
+        let mut script = corpus[file.index(corpus.len())].clone();
+        for (place, byte) in edits {
+            let index = place.index(script.len() + 1);
+            script.insert(index, byte);
+        }
+        prop_assert_eq!(scan(dialect, cut(&script, &cuts)), scan(dialect, [script.as_slice()]), "{:?}", String::from_utf8_lossy(&script));
     }
 
     #[test]

@@ -86,6 +86,12 @@ fn duplicate(first: &ResolvedScript, second: &ResolvedScript) -> Finding {
             )
             .coded(FlywayCode::Error)
         }
+        (ScriptKind::Undo, Some(version)) => Finding::error(
+            "duplicate-undo",
+            format!("Found more than one undo migration with version {version}\n{offenders}"),
+        )
+        .coded(FlywayCode::DuplicateUndoMigration)
+        .of_version(version.as_str()),
         (_, Some(version)) => Finding::error(
             "duplicate-version",
             format!("Found more than one migration with version {version}\n{offenders}"),

@@ -1,0 +1,1 @@
+SELECT (1.e'a\'', 5e'b', x.e'c\';', N'd') ; SELECT 2
