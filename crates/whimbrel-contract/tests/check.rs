@@ -69,7 +69,7 @@ const GOOD: &str = "postgres://app:s3cret@db:5432/platform";
 #[test_case(GOOD, "app", "changeme", &["value-placeholder"]; "placeholder")]
 #[test_case("postgres://app:${PASSWORD}@db/platform", "app", "s3cret", &["value-placeholder"]; "template in url")]
 #[test_case("postgres://app:CHANGE_ME@db/platform", "app", "s3cret", &["value-placeholder"]; "placeholder in url")]
-#[test_case("mysql://app:s3cret@db/platform", "app", "s3cret", &["url-scheme"]; "scheme")]
+#[test_case("oracle://app:s3cret@db/platform", "app", "s3cret", &["url-scheme"]; "scheme")]
 #[test_case("postgres://app:s3cret@db:x/platform", "app", "s3cret", &["url-invalid"]; "port in url")]
 #[test_case("postgres://app:s3@cret@db/platform", "app", "s3@cret", &["url-percent-encoding"]; "at sign")]
 #[test_case("postgres://app:s3/cret@db/platform", "app", "s3/cret", &["url-percent-encoding"]; "slash")]
@@ -136,7 +136,7 @@ fn all_problems_of_all_databases_come_in_one_report() {
         causes: Vec::new(),
     };
     let mut observations = observed(cluster(), "agents-db", Observation::Missing { causes: Vec::new() });
-    observations.secrets.insert("graph-db".into(), present("mysql://app:s3cret@h/d"));
+    observations.secrets.insert("graph-db".into(), present("oracle://app:s3cret@h/d"));
     observations.secrets.insert("platform-db".into(), present(GOOD));
     let refused = Observation::Unknown { reason: UnknownReason::NoRight, message: "forbidden".into() };
     observations.secrets.insert("threads-db".into(), refused);

@@ -368,6 +368,32 @@ fn connect_hint(kind: ConnectErrorKind) -> Option<&'static str> {
 }
 
 fn server_hint(error: &ServerError) -> Option<String> {
+    // Numbers of MySQL and MariaDB, and of SQLite, which has no states.
+    match (error.sqlstate.is_empty(), error.code) {
+        (false, 1205) => {
+            return Some(
+                "somebody else held a lock for too long: look at SHOW PROCESSLIST and information_schema.innodb_trx"
+                    .to_owned(),
+            );
+        }
+        (false, 1213) => return Some("a deadlock with another session: run migrate again".to_owned()),
+        (false, 1290 | 1792 | 1836) => {
+            return Some("the server is read-only: a replica, perhaps; connect to the primary".to_owned());
+        }
+        (false, 1044 | 1142 | 1143 | 1227 | 1370 | 1419) => {
+            return Some("this user lacks a right: GRANT it, or use the owner's".to_owned());
+        }
+        (true, 5 | 6) => {
+            return Some(
+                "another program writes into the file: wait for it, or give busy_timeout in the URL"
+                    .to_owned(),
+            );
+        }
+        (true, 8) => return Some("the file or its folder may only be read".to_owned()),
+        (true, 13) => return Some("the disk is full".to_owned()),
+        (true, 14) => return Some("look at the path, and whether its folder may be written".to_owned()),
+        _ => {}
+    }
     Some(match error.sqlstate.as_str() {
         "42501" => {
             "this role lacks a right: GRANT it, or run as the owner (for the history: GRANT USAGE, CREATE ON \

@@ -188,6 +188,7 @@ fn planned(name: &str, report: &MigrateReport) -> Vec<String> {
         .iter()
         .map(|script| {
             let how = match script.run {
+                RunMode::InTransaction if script.implicit_commits => "committed by its DDL on the way",
                 RunMode::InTransaction => "in one transaction",
                 RunMode::StatementByStatement => "statement by statement, cannot be rolled back",
                 RunMode::ManagesOwnTransactions => "manages its own transactions, cannot be rolled back",

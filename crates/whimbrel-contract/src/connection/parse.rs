@@ -33,8 +33,8 @@ impl fmt::Debug for ConnectionUrl {
 /// Why a URL cannot be used. The texts are constant, so that no part of the URL is in them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlProblem {
-    /// It does not begin like a URL of PostgreSQL.
-    #[error("does not begin with postgres://, postgresql:// or jdbc:postgresql://")]
+    /// It does not begin like a URL of PostgreSQL, MySQL or MariaDB.
+    #[error("does not begin with postgres://, postgresql://, mysql://, mariadb:// or jdbc: and one of them")]
     Scheme,
     /// A special character stands there as it is, or `%` is not followed by two hexadecimal digits.
     #[error("has a special character in the user, password or database that is not percent-encoded")]
@@ -69,19 +69,40 @@ impl UrlProblem {
 enum Dialect {
     Libpq,
     Jdbc,
+    /// MySQL's and MariaDB's, which are written as libpq's.
+    MySql,
+    /// And those of their JDBC drivers, which have parameters of their own.
+    MySqlJdbc,
 }
 
-/// Parses `postgres://`, `postgresql://` and `jdbc:postgresql:` URLs.
+impl Dialect {
+    fn is_jdbc(self) -> bool {
+        matches!(self, Self::Jdbc | Self::MySqlJdbc)
+    }
+}
+
+/// How a URL begins, and what rules follow from that.
+const SCHEMES: [(&str, Dialect); 7] = [
+    ("postgres://", Dialect::Libpq),
+    ("postgresql://", Dialect::Libpq),
+    ("jdbc:postgresql:", Dialect::Jdbc),
+    ("mysql://", Dialect::MySql),
+    ("mariadb://", Dialect::MySql),
+    ("jdbc:mysql://", Dialect::MySqlJdbc),
+    ("jdbc:mariadb://", Dialect::MySqlJdbc),
+];
+
+/// The port of a MySQL or MariaDB that names none.
+const MYSQL_PORT: u16 = 3306;
+
+/// Parses the URLs of PostgreSQL, MySQL and MariaDB, and those of their JDBC drivers.
 ///
 /// # Errors
 /// See [`UrlProblem`].
 pub fn parse_url(url: &str) -> Result<ConnectionUrl, UrlProblem> {
-    let libpq = ["postgres://", "postgresql://"].iter().find_map(|scheme| url.strip_prefix(scheme));
-    let (dialect, rest) = match (libpq, url.strip_prefix("jdbc:postgresql:")) {
-        (Some(rest), _) => (Dialect::Libpq, rest.to_owned()),
-        (None, Some(rest)) => (Dialect::Jdbc, jdbc_rest(rest)),
-        (None, None) => return Err(UrlProblem::Scheme),
-    };
+    let known = SCHEMES.iter().find_map(|(scheme, dialect)| Some((*dialect, url.strip_prefix(scheme)?)));
+    let (dialect, rest) = known.ok_or(UrlProblem::Scheme)?;
+    let rest = if dialect == Dialect::Jdbc { jdbc_rest(rest) } else { rest.to_owned() };
     if rest.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(UrlProblem::PercentEncoding);
     }
@@ -103,6 +124,9 @@ pub fn parse_url(url: &str) -> Result<ConnectionUrl, UrlProblem> {
     }
     parsed.name = not_empty(decode(dialect, name)?);
     read_query(dialect, &mut parsed, query)?;
+    if matches!(dialect, Dialect::MySql | Dialect::MySqlJdbc) {
+        parsed.port.get_or_insert(MYSQL_PORT);
+    }
     Ok(parsed)
 }
 
@@ -123,13 +147,15 @@ fn split_authority<'a>(
     tail: &str,
 ) -> Result<(Option<&'a str>, &'a str), UrlProblem> {
     match (authority.matches('@').count(), dialect) {
-        (0, Dialect::Libpq) if has_torn_password(authority, tail) => Err(UrlProblem::PercentEncoding),
+        (0, _) if !dialect.is_jdbc() && has_torn_password(authority, tail) => {
+            Err(UrlProblem::PercentEncoding)
+        }
         (0, _) => Ok((None, authority)),
-        (1, Dialect::Libpq) => {
+        (1, _) if !dialect.is_jdbc() => {
             Ok(authority.split_once('@').map_or((None, authority), |(info, host)| (Some(info), host)))
         }
-        (_, Dialect::Jdbc) => Err(UrlProblem::JdbcUserInfo),
-        (_, Dialect::Libpq) => Err(UrlProblem::PercentEncoding),
+        _ if dialect.is_jdbc() => Err(UrlProblem::JdbcUserInfo),
+        _ => Err(UrlProblem::PercentEncoding),
     }
 }
 
@@ -194,8 +220,8 @@ fn read_query(dialect: Dialect, parsed: &mut ConnectionUrl, query: &str) -> Resu
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = match (pair.split_once('='), dialect) {
             (Some(pair), _) => pair,
-            (None, Dialect::Jdbc) => (pair, ""),
             (None, Dialect::Libpq) => return Err(UrlProblem::Invalid),
+            (None, _) => (pair, ""),
         };
         if dialect == Dialect::Libpq && value.contains('=') {
             return Err(UrlProblem::Invalid);
@@ -223,6 +249,7 @@ fn read_query(dialect: Dialect, parsed: &mut ConnectionUrl, query: &str) -> Resu
             }
         }
         Dialect::Jdbc => translate_jdbc(&mut parameters),
+        Dialect::MySql | Dialect::MySqlJdbc => {}
     }
     parsed.parameters = parameters;
     Ok(())
@@ -254,7 +281,7 @@ fn decode(dialect: Dialect, text: &str) -> Result<String, UrlProblem> {
     if !whole {
         return Err(UrlProblem::PercentEncoding);
     }
-    let text = if dialect == Dialect::Jdbc { text.replace('+', " ") } else { text.to_owned() };
+    let text = if dialect.is_jdbc() { text.replace('+', " ") } else { text.to_owned() };
     let decoded = percent_encoding::percent_decode_str(&text).decode_utf8();
     let decoded = decoded.map_err(|_| UrlProblem::PercentEncoding)?;
     if decoded.contains('\0') { Err(UrlProblem::Invalid) } else { Ok(decoded.into_owned()) }
@@ -284,6 +311,8 @@ mod tests {
     #[test_case("postgres://u@[::1]:1/d", (Some("::1"), Some(1), Some("d"), Some("u"), None))]
     #[test_case("postgres://u@%2Ftmp%2Fs:1/d", (Some("/tmp/s"), Some(1), Some("d"), Some("u"), None))]
     #[test_case("postgres://u@/d?host=/tmp/s&port=1", (Some("/tmp/s"), Some(1), Some("d"), Some("u"), None))]
+    #[test_case("mysql://u:p@h/d?useSSL", (Some("h"), Some(3306), Some("d"), Some("u"), Some("p")))]
+    #[test_case("jdbc:mariadb://h:6543/d?user=u&password=p&sslMode=trust", ALL)]
     #[test_case("postgres://h", (Some("h"), None, None, None, None))]
     #[test_case("postgres:///d", (None, None, Some("d"), None, None))]
     #[test_case("jdbc:postgresql:d", (None, None, Some("d"), None, None))]
@@ -300,7 +329,9 @@ mod tests {
         assert_eq!(actual, expected);
     }
 
-    #[test_case("mysql://u:p@h/d", UrlProblem::Scheme)]
+    #[test_case("oracle://u:p@h/d", UrlProblem::Scheme)]
+    #[test_case("mysql://u:p@h@x/d", UrlProblem::PercentEncoding)]
+    #[test_case("jdbc:mysql://u:p@h/d", UrlProblem::JdbcUserInfo)]
     #[test_case("postgres:/u:p@h/d", UrlProblem::Scheme)]
     #[test_case("h:5432/d", UrlProblem::Scheme)]
     #[test_case("postgres://u:p@x@h/d", UrlProblem::PercentEncoding)]

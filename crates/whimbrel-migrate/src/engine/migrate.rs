@@ -31,6 +31,8 @@ pub struct PlannedScript {
     pub run: RunMode,
     /// How many statements it has.
     pub statements: u64,
+    /// Whether some of them commit what came before (DDL of MySQL): then not all of it can be rolled back.
+    pub implicit_commits: bool,
     /// Whether its version is below the database's.
     pub out_of_order: bool,
 }
@@ -488,6 +490,7 @@ impl Engine<'_> {
             description: script.name.description.clone(),
             run: step.run,
             statements: step.statements,
+            implicit_commits: step.implicit_commits,
             out_of_order: step.out_of_order,
         }
     }
