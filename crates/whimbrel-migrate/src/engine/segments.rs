@@ -36,6 +36,8 @@ struct Course {
     locked: bool,
     /// A record of this script is in the database.
     recorded: bool,
+    /// Where an earlier run was killed, if one was.
+    killed_at: Option<usize>,
 }
 
 /// Where and when a script stopped.
@@ -69,7 +71,8 @@ impl Engine<'_> {
             None => self.interrupted(id, rank, parts.len()).await?,
         };
         let recorded = progress.statements_done > 0 || progress.failed;
-        let mut course = Course { progress, open_since: None, locked: false, recorded };
+        let killed_at = (recorded && !progress.failed).then_some(progress.statements_done);
+        let mut course = Course { progress, open_since: None, locked: false, recorded, killed_at };
         self.take_up_again(id, &parts, &course.progress).await?;
         if commits_early(&parts) {
             // The table of records is made here: inside of a transaction that would be DDL too.
@@ -246,6 +249,13 @@ impl Engine<'_> {
             0 => Kept::Nothing,
             done => Kept::Statements { done, total: course.progress.statements },
         };
+        if course.killed_at == Some(at.index) && at.commits {
+            failed.notes.push(
+                "the last run was killed at this statement, and the server may have done it: if so, take back by hand \
+                 what it made, and run migrate again"
+                    .to_owned(),
+            );
+        }
         if !is_known {
             failed.notes.push(
                 "not everything could be rolled back: a statement before it committed (a procedure does that), or \
@@ -362,8 +372,13 @@ mod tests {
             failed: false,
             new_index: None,
         };
-        let course =
-            |open_since| Course { progress: progress.clone(), open_since, locked: false, recorded: true };
+        let course = |open_since| Course {
+            progress: progress.clone(),
+            open_since,
+            locked: false,
+            recorded: true,
+            killed_at: None,
+        };
         assert_eq!(done_after(RolledBack::Everything, &course(Some(2)), 5, false), (2, true));
         assert_eq!(done_after(RolledBack::AlreadyOver, &course(Some(2)), 5, true), (5, true));
         assert_eq!(done_after(RolledBack::Everything, &course(Some(2)), 5, true), (2, true));
