@@ -100,6 +100,10 @@ impl Session {
     }
 }
 
+pub(crate) fn history_rows(table: &TableName, rows: &[Row]) -> Result<Vec<HistoryRow>, DatabaseError> {
+    rows.iter().map(|row| history_row(table, row)).collect()
+}
+
 fn history_row(table: &TableName, row: &Row) -> Result<HistoryRow, DatabaseError> {
     let values: Vec<Option<&str>> = row.iter().map(Option::as_deref).collect();
     sql::read_row(&values)

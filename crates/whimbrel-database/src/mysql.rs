@@ -108,7 +108,7 @@ impl MySql {
     pub(crate) async fn begin(&mut self) -> Result<TransactionId, DatabaseError> {
         self.query(&format!("START TRANSACTION; SAVEPOINT {MARK}")).await?;
         self.is_marked = true;
-        Ok(TransactionId(self.connection.to_string()))
+        Ok(TransactionId::known(self.connection.to_string()))
     }
 
     pub(crate) async fn commit(&mut self) -> Result<(), DatabaseError> {

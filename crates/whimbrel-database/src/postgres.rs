@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use whimbrel_migration::dialect::Dialect;
 
-use self::driver::Driver;
+use self::driver::{Answer, CopyReady, Driver, Wanted, outcome};
 use self::lock::RESET_ROLE;
 use crate::error::{BoxError, ConnectErrorKind, DatabaseError};
 use crate::history::FinishError;
@@ -38,6 +38,8 @@ pub(crate) struct Postgres {
     beginning: Option<String>,
     /// Whether the server was asked to watch the connection.
     checks_client: bool,
+    /// A transaction whose BEGIN has not been answered yet.
+    begun: Option<TransactionId>,
 }
 
 const FACTS: &str = "SELECT pg_catalog.pg_backend_pid(), current_user, pg_catalog.current_database(), \
@@ -66,20 +68,87 @@ impl Postgres {
             search_path: None,
             beginning: None,
             checks_client: false,
+            begun: None,
         };
         Ok((session, facts))
     }
 
     pub(crate) async fn query(&mut self, sql: &str) -> Result<Vec<Row>, DatabaseError> {
-        self.driver.rows(sql).await
+        let answer = self.ask(sql, Wanted::Rows).await?;
+        answer.error.map_or(Ok(answer.rows), Err)
     }
 
     pub(crate) async fn execute(&mut self, sql: &str) -> Outcome {
-        self.driver.execute(sql).await
+        outcome(self.ask(sql, Wanted::Nothing).await)
     }
 
     pub(crate) async fn copy_in(&mut self, statement: &str, data: &[u8]) -> Outcome {
-        self.driver.copy_in(statement, data).await
+        if let (Err(error), notices) = self.begin_copy(statement).await {
+            return (Err(error), notices);
+        }
+        match self.copy_data(data).await {
+            Ok(()) => self.finish_copy().await,
+            Err(error) => (Err(error), Vec::new()),
+        }
+    }
+
+    /// A query, with the BEGIN in front of it that may still be unanswered.
+    async fn ask(&mut self, sql: &str, wanted: Wanted) -> Result<Answer, DatabaseError> {
+        if self.begun.is_none() {
+            return self.driver.ask(sql, wanted).await;
+        }
+        self.driver.send(sql).await?;
+        self.settle_begin().await?;
+        self.driver.answer(wanted).await
+    }
+
+    /// Takes the answer to BEGIN, if it still is to come.
+    async fn settle_begin(&mut self) -> Result<(), DatabaseError> {
+        let Some(begun) = self.begun.take() else { return Ok(()) };
+        let answer = self.driver.answer(Wanted::Rows).await?;
+        if let Some(error) = answer.error {
+            return Err(error);
+        }
+        // Settings answer with rows of their own; the number is the last.
+        let last = answer.rows.last().map(std::slice::from_ref).and_then(single);
+        begun.tell(last.unwrap_or_default());
+        Ok(())
+    }
+
+    pub(crate) async fn send(&mut self, sql: &str) -> Result<(), DatabaseError> {
+        self.driver.send(sql).await
+    }
+
+    pub(crate) async fn answer(&mut self) -> Outcome {
+        match self.settle_begin().await {
+            Ok(()) => outcome(self.driver.answer(Wanted::Nothing).await),
+            Err(error) => (Err(error), Vec::new()),
+        }
+    }
+
+    /// Zero rows are touched as long as the server waits for data; what it answers instead is an error.
+    pub(crate) async fn begin_copy(&mut self, statement: &str) -> Outcome {
+        if let Err(error) = self.settle_begin().await {
+            return (Err(error), Vec::new());
+        }
+        match self.driver.begin_copy(statement).await {
+            Ok(CopyReady::Yes) => (Ok(0), Vec::new()),
+            Ok(CopyReady::No(answer)) => match outcome(Ok(*answer)) {
+                (Ok(_), notices) => {
+                    (Err(DatabaseError::Protocol("the server wanted no data for this COPY".into())), notices)
+                }
+                refused => refused,
+            },
+            Err(error) => (Err(error), Vec::new()),
+        }
+    }
+
+    pub(crate) async fn copy_data(&mut self, data: &[u8]) -> Result<(), DatabaseError> {
+        self.driver.copy_data(data).await
+    }
+
+    pub(crate) async fn finish_copy(&mut self) -> Outcome {
+        outcome(self.driver.finish_copy().await)
     }
 
     pub(crate) async fn commit(&mut self) -> Result<(), DatabaseError> {
@@ -92,14 +161,24 @@ impl Postgres {
     }
 
     pub(crate) async fn begin(&mut self) -> Result<TransactionId, DatabaseError> {
-        let rows = self.query("BEGIN; SELECT pg_catalog.txid_current()").await?;
-        Ok(TransactionId(single(&rows).unwrap_or_default()))
+        self.begin_within("").await
+    }
+
+    /// BEGIN and these settings go with the first statement; their answer is taken before that statement's.
+    pub(crate) async fn begin_within(&mut self, settings: &str) -> Result<TransactionId, DatabaseError> {
+        self.driver.catch_up().await?;
+        self.driver.send(&format!("BEGIN; {settings}SELECT pg_catalog.txid_current()")).await?;
+        let begun = TransactionId::default();
+        self.begun = Some(begun.clone());
+        Ok(begun)
     }
 
     /// First the deferred constraints are checked under the script's own role; then the row is written under the login
     /// role and its settings, whatever the script did to them, but only if the transaction is the one that was begun.
-    /// Then COMMIT, whose outcome may stay unknown.
+    /// COMMIT goes along: behind an error it is a ROLLBACK. Its outcome may stay unknown.
     pub(crate) async fn finish(&mut self, begun: &TransactionId, insert: &str) -> Result<(), FinishError> {
+        // A script without statements has not waited for anything yet.
+        self.settle_begin().await.map_err(FinishError::Rejected)?;
         // A division by zero stops the whole query before anything of it is done outside of the transaction.
         let guard = format!(
             "SELECT 1 / CASE pg_catalog.txid_current_if_assigned() WHEN {} THEN 1 ELSE 0 END",
@@ -108,12 +187,14 @@ impl Postgres {
         let beginning = self.beginning_statement();
         let text =
             format!("{guard}; SET CONSTRAINTS ALL IMMEDIATE; {RESET_ROLE}; RESET ALL; {beginning}{insert}");
-        match self.query(&text).await {
-            Ok(_) => {}
-            Err(error) if error.sqlstate() == Some("22012") => return Err(FinishError::NotOurs),
-            Err(error) => return Err(FinishError::Rejected(error)),
+        let [written, committed] =
+            self.driver.ask_both(&text, "COMMIT").await.map_err(FinishError::CommitLost)?;
+        match written {
+            Ok(_) => FinishError::of_commit(committed),
+            Err(error) if error.sqlstate() == Some("22012") => Err(FinishError::NotOurs),
+            Err(error) if error.is_connection_lost() => Err(FinishError::CommitLost(error)),
+            Err(error) => Err(FinishError::Rejected(error)),
         }
-        FinishError::of_commit(self.query("COMMIT").await)
     }
 
     /// Several statements in one simple query are one transaction already; BEGIN and COMMIT say so.
@@ -134,8 +215,10 @@ impl Postgres {
         &mut self,
         transaction: &TransactionId,
     ) -> Result<TransactionFate, DatabaseError> {
-        // The number came from the server; a text that is not one could not be sent.
-        let Ok(number) = transaction.0.parse::<u64>() else { return Ok(TransactionFate::Unknown) };
+        let number = transaction.number();
+        if number == 0 {
+            return Ok(TransactionFate::Unknown);
+        }
         let rows = self.query(&format!("SELECT pg_catalog.txid_status({number})")).await?;
         Ok(match single(&rows).as_deref() {
             Some("committed") => TransactionFate::Committed,

@@ -114,8 +114,10 @@ impl Session {
         row: &NewRow,
         had_progress: bool,
     ) -> Result<(), DatabaseError> {
-        let mut statements =
-            vec![sql::delete_failed_row(history, row.installed_rank), sql::insert_row(history, row, self.installed_by.as_deref())];
+        let mut statements = vec![
+            sql::delete_failed_row(history, row.installed_rank),
+            sql::insert_row(history, row, self.installed_by.as_deref()),
+        ];
         if had_progress {
             statements.push(delete(history, &row.script));
         }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use whimbrel_migration::dialect::Dialect;
+use whimbrel_migration::history::HistoryRow;
 use whimbrel_migration::sql::TableName;
 
 use crate::engine::{Engine, on_engine};
@@ -122,13 +123,28 @@ pub enum RolledBack {
 }
 
 /// The number of a transaction, by which its fate can be asked for later.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TransactionId(pub(crate) String);
+///
+/// It is told by the server together with the answer to the first statement, so that BEGIN costs no time of its own.
+#[derive(Clone, Debug, Default)]
+pub struct TransactionId(std::sync::Arc<std::sync::OnceLock<String>>);
 
 impl TransactionId {
+    /// One that is known.
+    pub(crate) fn known(number: impl Into<String>) -> Self {
+        let id = Self::default();
+        id.tell(number.into());
+        id
+    }
+
+    /// Now it is known.
+    pub(crate) fn tell(&self, number: String) {
+        // It is told once; a second time would be the same.
+        let _ = self.0.set(number);
+    }
+
     /// The number as digits; 0, which no transaction has, where the server gave none.
     pub(crate) fn number(&self) -> u64 {
-        self.0.parse().unwrap_or_default()
+        self.0.get().and_then(|number| number.parse().ok()).unwrap_or_default()
     }
 }
 
@@ -234,6 +250,58 @@ impl Session {
         }
     }
 
+    /// Whether several statements may be under way: [`Session::send`].
+    pub fn sends_ahead(&self) -> bool {
+        matches!(self.engine, Engine::Postgres(_))
+    }
+
+    /// Sends a statement of a script whose answer is fetched later, in order, by [`Session::answer`]. Only inside a
+    /// transaction: there a statement that fails takes the effect from those behind it.
+    pub async fn send(&mut self, sql: &str) -> Result<(), DatabaseError> {
+        match &mut self.engine {
+            Engine::Postgres(engine) => engine.send(sql).await,
+            Engine::MySql(_) | Engine::Sqlite(_) => Err(not_ahead()),
+        }
+    }
+
+    /// The answer to the oldest statement that was sent ahead.
+    pub async fn answer(&mut self) -> Result<Executed, ExecuteError> {
+        match &mut self.engine {
+            Engine::Postgres(engine) => executed(engine.answer().await),
+            Engine::MySql(_) | Engine::Sqlite(_) => {
+                Err(ExecuteError { error: not_ahead(), notices: Vec::new() })
+            }
+        }
+    }
+
+    /// Begins a `COPY … FROM STDIN` whose data comes in pieces. All answers must have been fetched.
+    pub async fn begin_copy(&mut self, statement: &str) -> Result<(), ExecuteError> {
+        match &mut self.engine {
+            Engine::Postgres(engine) => executed(engine.begin_copy(statement).await).map(drop),
+            Engine::MySql(_) | Engine::Sqlite(_) => {
+                Err(ExecuteError { error: no_copy(), notices: Vec::new() })
+            }
+        }
+    }
+
+    /// Some of the data.
+    pub async fn copy_data(&mut self, data: &[u8]) -> Result<(), DatabaseError> {
+        match &mut self.engine {
+            Engine::Postgres(engine) => engine.copy_data(data).await,
+            Engine::MySql(_) | Engine::Sqlite(_) => Err(no_copy()),
+        }
+    }
+
+    /// The data is complete.
+    pub async fn finish_copy(&mut self) -> Result<Executed, ExecuteError> {
+        match &mut self.engine {
+            Engine::Postgres(engine) => executed(engine.finish_copy().await),
+            Engine::MySql(_) | Engine::Sqlite(_) => {
+                Err(ExecuteError { error: no_copy(), notices: Vec::new() })
+            }
+        }
+    }
+
     /// Opens a transaction that others cannot write beside where the engine has one writer only.
     pub async fn begin(&mut self) -> Result<TransactionId, DatabaseError> {
         on_engine!(&mut self.engine, engine => engine.begin().await)
@@ -305,6 +373,22 @@ impl Session {
     /// Tries once to take the lock.
     pub async fn try_lock(&mut self, table: &TableName) -> Result<bool, DatabaseError> {
         on_engine!(&mut self.engine, engine => engine.try_lock(table).await)
+    }
+
+    /// Tries once to take the lock, and reads the rows above a rank under it; none where somebody else has it.
+    pub async fn try_lock_and_read(
+        &mut self,
+        table: &TableName,
+        installed_rank: i32,
+    ) -> Result<Option<Vec<HistoryRow>>, DatabaseError> {
+        if let Engine::Postgres(engine) = &mut self.engine {
+            let rows = engine.try_lock_and_read(table, installed_rank).await?;
+            return rows.map(|rows| crate::history::history_rows(table, &rows)).transpose();
+        }
+        if !self.try_lock(table).await? {
+            return Ok(None);
+        }
+        self.read_history_after(table, installed_rank).await.map(Some)
     }
 
     /// Who holds the lock, if it still is held and the engine tells.
@@ -448,6 +532,10 @@ async fn attempt(
 
 fn no_copy() -> DatabaseError {
     DatabaseError::Protocol("COPY … FROM STDIN is PostgreSQL's".into())
+}
+
+fn not_ahead() -> DatabaseError {
+    DatabaseError::Protocol("this engine takes one statement at a time".into())
 }
 
 fn executed(outcome: Outcome) -> Result<Executed, ExecuteError> {

@@ -87,7 +87,7 @@ impl Sqlite {
     /// The one writer: who waits for another one waits here, not in the middle of the script.
     pub(crate) async fn begin(&mut self) -> Result<TransactionId, DatabaseError> {
         self.query(&format!("BEGIN IMMEDIATE; SAVEPOINT {MARK}")).await?;
-        Ok(TransactionId(String::new()))
+        Ok(TransactionId::default())
     }
 
     pub(crate) async fn commit(&mut self) -> Result<(), DatabaseError> {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use whimbrel_migration::dialect::Dialect;
 
+use crate::engine::Engine;
 use crate::error::DatabaseError;
-use crate::session::{Session, TransactionId, single};
+use crate::session::{Session, TransactionId};
 
 /// A backend that holds a lock, or stands before us in the queue for one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,16 +109,13 @@ impl Session {
             .collect())
     }
 
-    /// Opens a transaction whose statements have limits, in one round trip, and returns its number. The limits are for
+    /// Opens a transaction whose statements have limits, and returns its number. The limits are for
     /// PostgreSQL, and passed over elsewhere.
     pub async fn begin_within(&mut self, limits: &StatementLimits) -> Result<TransactionId, DatabaseError> {
-        if self.dialect() != Dialect::PostgreSql {
-            return self.begin().await;
+        match self.engine() {
+            Engine::Postgres(engine) => engine.begin_within(&limits.settings(true)).await,
+            Engine::MySql(_) | Engine::Sqlite(_) => self.begin().await,
         }
-        let text = format!("BEGIN; {}SELECT pg_catalog.txid_current()", limits.settings(true));
-        let rows = self.query(&text).await?;
-        // The settings answer with rows of their own; the number is the last.
-        Ok(TransactionId(rows.last().and_then(|row| single(std::slice::from_ref(row))).unwrap_or_default()))
     }
 
     /// Sets limits for the session, on PostgreSQL; [`Session::reset`] takes them away again.

@@ -9,6 +9,7 @@ mod open;
 mod retrying;
 mod segments;
 mod stepwise;
+mod streaming;
 mod transactional;
 mod verbs;
 mod waiting;
@@ -130,12 +131,17 @@ impl Engine<'_> {
         if let Some(facts) = self.facts.get(&id) {
             return Ok(facts.clone());
         }
-        let text = self.set.text(id)?;
-        // Before anything runs: a script that nobody could limit must not be found halfway.
         let script = || self.set.script(id).script.clone();
-        Directives::parse(&text).map_err(|error| error.to_finding().in_script(script()))?;
-        let facts = scan::facts(self.settings.migration.dialect, text.as_bytes())
-            .map_err(|error| error.to_finding().in_script(self.set.script(id).script.clone()))?;
+        let unreadable = |error| SetError::of_source(error, &script());
+        let (head, mut source) = self.set.source(id)?.begin().map_err(unreadable)?;
+        // Before anything runs: a script that nobody could limit must not be found halfway.
+        Directives::parse(&head).map_err(|error| error.to_finding().in_script(script()))?;
+        let mut reader = scan::FactsReader::new(self.settings.migration.dialect);
+        let cannot_be_cut = |error: scan::ScanError| error.to_finding().in_script(script());
+        while let Some(text) = source.next().map_err(unreadable)? {
+            reader.feed(text.as_bytes()).map_err(cannot_be_cut)?;
+        }
+        let facts = reader.finish().map_err(cannot_be_cut)?;
         self.facts.insert(id, facts.clone());
         Ok(facts)
     }

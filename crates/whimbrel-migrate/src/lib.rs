@@ -17,4 +17,5 @@ pub mod report;
 pub mod run;
 pub mod set;
 pub mod settings;
+mod source;
 pub mod timeouts;

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use thiserror::Error;
-use whimbrel_migration::checksum;
+use whimbrel_migration::checksum::{self, EncodingError};
 use whimbrel_migration::conf::{ConfError, ScriptConf};
 use whimbrel_migration::encoding::{Encoding, UnknownEncoding};
 use whimbrel_migration::finding::{Finding, FlywayCode};
 use whimbrel_migration::name::{Event, NameError, ScriptKind, ScriptName};
-use whimbrel_migration::placeholder::Placeholders;
+use whimbrel_migration::placeholder::{PlaceholderError, Placeholders};
 use whimbrel_migration::script::{ResolvedScript, ScriptId, compare_utf16};
 
 use crate::files::{self, FilesError, FoundFile};
 use crate::settings::DatabaseSettings;
+use crate::source::{self, Pieces, Source, SourceError};
 
 /// The set could not be made, or a script of it not be read.
 #[derive(Debug, Error)]
@@ -27,6 +28,17 @@ pub enum SetError {
     /// None of the locations is there.
     #[error("none of the locations exists: {0}")]
     NoLocation(String),
+}
+
+impl SetError {
+    /// A script that could not be read to its end.
+    pub(crate) fn of_source(error: SourceError, script: &str) -> Self {
+        match error {
+            SourceError::Files(error) => error.into(),
+            SourceError::Encoding(error) => not_utf8(error, script).into(),
+            SourceError::Placeholder(error) => placeholder_missing(&error, script).into(),
+        }
+    }
 }
 
 impl From<Finding> for SetError {
@@ -193,11 +205,18 @@ impl ScriptSet {
 
     fn add(&mut self, name: ScriptName, file: FoundFile) -> Result<(), SetError> {
         let conf = self.conf(&file)?;
+        let is_repeatable = name.kind == ScriptKind::Repeatable;
+        let replaces = conf.placeholder_replacement.unwrap_or(self.replace);
+        if !is_repeatable && self.reading.is_plain(&conf) && source::is_large(&file.path)? {
+            let raw =
+                source::checksum(&file.path).map_err(|error| SetError::of_source(error, &file.script))?;
+            self.all.push(ResolvedScript::new(name, file.script, raw).with_conf(conf));
+            self.paths.push(file.path);
+            return Ok(());
+        }
         let bytes = files::read(&file.path)?;
         let text = decode(self.reading.encoding_of(&conf, &file.script, &bytes)?, &file.script, &bytes)?;
         let raw = checksum_of(&text);
-        let is_repeatable = name.kind == ScriptKind::Repeatable;
-        let replaces = conf.placeholder_replacement.unwrap_or(self.replace);
         let mut script = ResolvedScript::new(name, file.script, raw).with_conf(conf);
         if is_repeatable && replaces {
             let text = self.replaced(&script, &file.name, text)?;
@@ -255,6 +274,24 @@ impl ScriptSet {
         &self.paths[id.index()]
     }
 
+    /// The SQL of a script as it will be run, in pieces where it is large; otherwise as [`ScriptSet::text`] has it.
+    pub(crate) fn source(&self, id: ScriptId) -> Result<Source, SetError> {
+        let (script, path) = (self.script(id), self.path(id));
+        if !self.reading.is_plain(&script.conf) || !source::is_large(path)? {
+            return self.text(id).map(|text| Source::Whole(Some(text)));
+        }
+        let replaces = script.conf.placeholder_replacement.unwrap_or(self.replace);
+        let placeholders = replaces.then(|| self.placeholders_of(path));
+        Ok(Source::Pieces(Box::new(Pieces::open(path, script.raw_checksum, placeholders)?)))
+    }
+
+    fn placeholders_of(&self, path: &std::path::Path) -> Placeholders {
+        let mut placeholders = self.placeholders.clone();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        placeholders.set(&format!("flyway{}filename", self.separator), name);
+        placeholders
+    }
+
     /// The SQL of a script as it will be run: read again, compared with what was checksummed, with placeholders
     /// replaced.
     pub fn text(&self, id: ScriptId) -> Result<String, SetError> {
@@ -290,15 +327,7 @@ impl ScriptSet {
         match placeholders.replace(&text) {
             Ok(std::borrow::Cow::Borrowed(_)) => Ok(text),
             Ok(std::borrow::Cow::Owned(text)) => Ok(text),
-            Err(error) => Err(Finding::error("placeholder-missing", error.flyway_message())
-                .coded(FlywayCode::Error)
-                .in_script(script.script.clone())
-                .at(error.line, error.column)
-                .next_step(format!(
-                    "give it a value: --placeholder {0}=… or [placeholders] {0} = \"…\" in whimbrel.toml",
-                    error.name
-                ))
-                .into()),
+            Err(error) => Err(placeholder_missing(&error, &script.script).into()),
         }
     }
 }
@@ -312,6 +341,14 @@ struct Named {
 }
 
 impl Reading {
+    /// Whether a file is UTF-8 by what is said about it, so that nobody has to look at all of its bytes first.
+    fn is_plain(self, conf: &ScriptConf) -> bool {
+        match &conf.encoding {
+            Some(name) => name.parse() == Ok(Encoding::Utf8),
+            None => !self.detect && self.encoding == Encoding::Utf8,
+        }
+    }
+
     /// The encoding of a file: that of its side file, the guessed one, or the usual one.
     fn encoding_of(self, conf: &ScriptConf, script: &str, bytes: &[u8]) -> Result<Encoding, SetError> {
         match &conf.encoding {
@@ -325,18 +362,30 @@ impl Reading {
     }
 }
 
+fn placeholder_missing(error: &PlaceholderError, script: &str) -> Finding {
+    Finding::error("placeholder-missing", error.flyway_message())
+        .coded(FlywayCode::Error)
+        .in_script(script)
+        .at(error.line, error.column)
+        .next_step(format!(
+            "give it a value: --placeholder {0}=… or [placeholders] {0} = \"…\" in whimbrel.toml",
+            error.name
+        ))
+}
+
+fn not_utf8(error: EncodingError, script: &str) -> Finding {
+    Finding::error("not-utf8", format!("Unable to calculate checksum of {script}: {error}"))
+        .coded(FlywayCode::Error)
+        .in_script(script)
+        .at(error.line, 1)
+        .next_step("save the script as UTF-8, or name its encoding in its .conf file")
+}
+
 /// The text of a script; a byte order mark stays, the scanner passes over one.
 fn decode(encoding: Encoding, script: &str, bytes: &[u8]) -> Result<String, SetError> {
     match encoding.decode(bytes) {
         Ok(text) => Ok(text.into_owned()),
-        Err(error) => {
-            Err(Finding::error("not-utf8", format!("Unable to calculate checksum of {script}: {error}"))
-                .coded(FlywayCode::Error)
-                .in_script(script)
-                .at(error.line, 1)
-                .next_step("save the script as UTF-8, or name its encoding in its .conf file")
-                .into())
-        }
+        Err(error) => Err(not_utf8(error, script).into()),
     }
 }
 

@@ -93,6 +93,41 @@ impl Placeholders {
         Ok(Cow::Owned(out))
     }
 
+    /// Replaces in a piece of a text. What may be the beginning of a placeholder at its end is left: how many bytes were
+    /// consumed comes along. Without more to come nothing is left.
+    fn replace_piece(&self, text: &str, more: bool) -> Result<(String, usize), PlaceholderError> {
+        let Some(&first) = self.prefix.as_bytes().first() else { return Ok((text.to_owned(), text.len())) };
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(start) = memchr::memchr(first, rest.as_bytes()) {
+            let (before, from) = rest.split_at(start);
+            let has_prefix = from.starts_with(self.prefix.as_str());
+            let may_go_on = if has_prefix {
+                let after = &from.as_bytes()[self.prefix.len()..];
+                after.is_empty() || memchr::memmem::find(after, self.suffix.as_bytes()).is_none()
+            } else {
+                self.prefix.starts_with(from)
+            };
+            if more && may_go_on {
+                out.push_str(before);
+                return Ok((out, text.len() - from.len()));
+            }
+            out.push_str(before);
+            if has_prefix {
+                let offset = text.len() - from.len();
+                let (value, after) = self.value_of(text, offset, &from[self.prefix.len()..])?;
+                out.push_str(value);
+                rest = after;
+            } else {
+                let skipped = failed_match_length(from, &self.prefix);
+                out.push_str(&from[..skipped]);
+                rest = &from[skipped..];
+            }
+        }
+        out.push_str(rest);
+        Ok((out, text.len()))
+    }
+
     fn value_of<'text>(
         &self,
         text: &str,
@@ -131,6 +166,57 @@ impl Placeholders {
             line: memchr::memchr_iter(b'\n', before.as_bytes()).count() as u64 + 1,
             column: before[line_start..].chars().count() as u64 + 1,
         }
+    }
+}
+
+/// Replaces placeholders in a text that arrives in pieces, cut anywhere; the result is that of
+/// [`Placeholders::replace`] on the whole.
+#[derive(Debug, Clone)]
+pub struct Replacing {
+    placeholders: Placeholders,
+    /// The beginning of a placeholder whose end is in the next piece.
+    pending: String,
+    /// Lines before the pending text, and characters of its own line before it.
+    lines: u64,
+    columns: u64,
+}
+
+impl Replacing {
+    /// Nothing has come yet.
+    pub fn new(placeholders: Placeholders) -> Self {
+        Self { placeholders, pending: String::new(), lines: 0, columns: 0 }
+    }
+
+    /// Takes the next piece, and gives as much as is certain.
+    pub fn feed(&mut self, piece: &str) -> Result<String, PlaceholderError> {
+        self.pending.push_str(piece);
+        self.replace(true)
+    }
+
+    /// What is left at the end.
+    pub fn finish(mut self) -> Result<String, PlaceholderError> {
+        self.replace(false)
+    }
+
+    fn replace(&mut self, more: bool) -> Result<String, PlaceholderError> {
+        let (text, consumed) =
+            self.placeholders.replace_piece(&self.pending, more).map_err(|mut error| {
+                if error.line == 1 {
+                    error.column += self.columns;
+                }
+                error.line += self.lines;
+                error
+            })?;
+        let passed = &self.pending[..consumed];
+        match passed.rfind('\n') {
+            Some(end) => {
+                self.lines += memchr::memchr_iter(b'\n', passed.as_bytes()).count() as u64;
+                self.columns = passed[end + 1..].chars().count() as u64;
+            }
+            None => self.columns += passed.chars().count() as u64,
+        }
+        self.pending.drain(..consumed);
+        Ok(text)
     }
 }
 
@@ -173,6 +259,25 @@ mod tests {
         assert_eq!(placeholders().replace("$$${x}"), Ok("$$value".into()));
         assert_eq!(placeholders().replace("$"), Ok("$".into()));
         assert_eq!(placeholders().replace("$é${x}"), Ok("$évalue".into()));
+    }
+
+    #[test]
+    fn pieces_cut_anywhere_give_the_same() {
+        let texts =
+            ["a ${x} $${x} $$${X}b${empty}\né$é${x}", "${x", "$", "\n\n  é ${no} x", "${a${x}}", "${x}${x}$"];
+        for text in texts {
+            let whole = placeholders().replace(text).map(Cow::into_owned);
+            let cuts = text.char_indices().map(|(at, _)| at);
+            for cut in cuts {
+                let mut replacing = Replacing::new(placeholders());
+                let pieces = [&text[..cut], &text[cut..]];
+                let given = pieces
+                    .into_iter()
+                    .try_fold(String::new(), |all, piece| Ok(all + &replacing.feed(piece)?))
+                    .and_then(|all| Ok(all + &replacing.finish()?));
+                assert_eq!(given, whole, "{text:?} cut at {cut}");
+            }
+        }
     }
 
     #[test]

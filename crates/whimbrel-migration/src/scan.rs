@@ -13,7 +13,7 @@ mod classify;
 mod facts;
 mod lexer;
 
-pub use facts::{KindChange, ScanFacts, Seen, facts};
+pub use facts::{FactsReader, KindChange, ScanFacts, Seen, facts};
 
 use crate::{
     dialect::Dialect,

@@ -48,8 +48,11 @@ pub(crate) struct Driver {
     under_way: usize,
     /// Whether the data of a COPY is awaited from us.
     copying: bool,
-    notices: Vec<Notice>,
+    /// Notices of the query whose answer is awaited: those that were kept, and those beyond.
+    kept_notices: usize,
     more_notices: usize,
+    /// Whether an error waits in the inbox.
+    refused: bool,
     server_version: String,
 }
 
@@ -99,22 +102,23 @@ impl Driver {
         }
     }
 
-    /// Sends the text as one simple query; rows are read and dropped, notices are kept.
-    pub(crate) async fn execute(&mut self, sql: &str) -> Outcome {
-        outcome(self.ask(sql, Wanted::Nothing).await)
-    }
-
-    /// Runs a `COPY … FROM STDIN` with this data.
-    pub(crate) async fn copy_in(&mut self, statement: &str, data: &[u8]) -> Outcome {
-        match self.begin_copy(statement).await {
-            Ok(CopyReady::Yes) => {}
-            Ok(CopyReady::No(answer)) => return outcome(Ok(*answer)),
-            Err(error) => return (Err(error), Vec::new()),
+    /// Two queries in one round trip, each with an answer of its own.
+    pub(crate) async fn ask_both(
+        &mut self,
+        one: &str,
+        two: &str,
+    ) -> Result<[Result<Vec<Row>, DatabaseError>; 2], DatabaseError> {
+        self.catch_up().await?;
+        self.send(one).await?;
+        self.send(two).await?;
+        let one = self.answer(Wanted::Rows).await?;
+        if let Some(error) = one.error.as_ref().filter(|error| error.is_connection_lost()) {
+            // Nothing comes behind the end of a session.
+            let ended = DatabaseError::ConnectionLost(error.to_string().into());
+            return Ok([one.error.map_or(Ok(one.rows), Err), Err(ended)]);
         }
-        match self.copy_data(data).await {
-            Ok(()) => outcome(self.finish_copy().await),
-            Err(error) => (Err(error), Vec::new()),
-        }
+        let two = self.answer(Wanted::Rows).await?;
+        Ok([one, two].map(|answer| answer.error.map_or(Ok(answer.rows), Err)))
     }
 
     fn new(transport: Transport) -> Self {
@@ -125,8 +129,9 @@ impl Driver {
             inbox: VecDeque::new(),
             under_way: 0,
             copying: false,
-            notices: Vec::new(),
+            kept_notices: 0,
             more_notices: 0,
+            refused: false,
             server_version: String::new(),
         }
     }
@@ -179,8 +184,6 @@ impl Driver {
         while self.under_way > 0 {
             self.answer(Wanted::Nothing).await?;
         }
-        self.notices.clear();
-        self.more_notices = 0;
         Ok(())
     }
 
@@ -207,7 +210,7 @@ impl Driver {
 
     /// Sends some of the data. Data after an error of the server's is dropped; the error comes with the answer.
     pub(crate) async fn copy_data(&mut self, data: &[u8]) -> Result<(), DatabaseError> {
-        if !self.inbox.is_empty() {
+        if self.refused {
             return Ok(());
         }
         for piece in data.chunks(WRITE) {
@@ -259,6 +262,9 @@ impl Driver {
                 self.under_way = self.under_way.saturating_sub(1);
                 return Ok(true);
             }
+            Message::NoticeResponse(body) => {
+                into.notices.push(answer::notice(&body).map_err(protocol)?);
+            }
             Message::ErrorResponse(body) => {
                 let error = answer::server_error(&body).map_err(protocol)?;
                 let ends = error.ends_session();
@@ -279,7 +285,7 @@ impl Driver {
     }
 
     fn finished(&mut self, mut answer: Answer) -> Answer {
-        answer.notices = std::mem::take(&mut self.notices);
+        (self.kept_notices, self.refused) = (0, false);
         if self.more_notices > 0 {
             let message = format!("and {} more like these", std::mem::take(&mut self.more_notices));
             answer.notices.push(Notice { is_warning: false, sqlstate: "00000".to_owned(), message });
@@ -304,10 +310,8 @@ impl Driver {
     fn sort_in(&mut self) -> Result<(), DatabaseError> {
         while let Some(message) = Message::parse(&mut self.incoming).map_err(protocol)? {
             match message {
-                Message::NoticeResponse(body) if self.notices.len() < KEPT_NOTICES => {
-                    self.notices.push(answer::notice(&body).map_err(protocol)?);
-                }
-                Message::NoticeResponse(_) => self.more_notices += 1,
+                // They belong to the query that the server works on, in its order among the messages.
+                Message::NoticeResponse(_) if self.kept_notices >= KEPT_NOTICES => self.more_notices += 1,
                 Message::ParameterStatus(body) => {
                     if body.name().is_ok_and(|name| name == "server_version") {
                         body.value().map_err(protocol)?.clone_into(&mut self.server_version);
@@ -315,6 +319,8 @@ impl Driver {
                 }
                 Message::NotificationResponse(_) => {}
                 message => {
+                    self.kept_notices += usize::from(matches!(message, Message::NoticeResponse(_)));
+                    self.refused |= matches!(message, Message::ErrorResponse(_));
                     let is_row = matches!(message, Message::DataRow(_));
                     self.inbox.push_back(message);
                     // Rows are taken out one by one: a large result is not held twice.
@@ -367,7 +373,8 @@ impl Driver {
     }
 }
 
-fn outcome(answer: Result<Answer, DatabaseError>) -> Outcome {
+/// The same without rows.
+pub(super) fn outcome(answer: Result<Answer, DatabaseError>) -> Outcome {
     match answer {
         Ok(Answer { error: None, affected, notices, .. }) => (Ok(affected), notices),
         Ok(Answer { error: Some(error), notices, .. }) => (Err(error), notices),

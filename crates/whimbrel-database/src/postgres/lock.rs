@@ -9,13 +9,27 @@ use whimbrel_migration::sql::{TableName, is_true, postgres as sql};
 use super::Postgres;
 use crate::error::DatabaseError;
 use crate::lock::{LockHolder, Unlocked};
-use crate::session::single;
+use crate::session::{Row, single};
 
 impl Postgres {
     /// Tries once to take the lock.
     pub(crate) async fn try_lock(&mut self, table: &TableName) -> Result<bool, DatabaseError> {
         let query = format!("SELECT pg_catalog.pg_try_advisory_lock({})", sql::lock_key(table));
         Ok(single(&self.query(&query).await?).is_some_and(|answer| is_true(&answer)))
+    }
+
+    /// Both questions go together. Each is a transaction of its own, so that the rows are those under the lock,
+    /// whatever isolation the role is used to.
+    pub(crate) async fn try_lock_and_read(
+        &mut self,
+        table: &TableName,
+        installed_rank: i32,
+    ) -> Result<Option<Vec<Row>>, DatabaseError> {
+        let lock = format!("SELECT pg_catalog.pg_try_advisory_lock({})", sql::lock_key(table));
+        let read = whimbrel_migration::sql::select_rows_after(table, installed_rank);
+        let [locked, rows] = self.driver.ask_both(&lock, &read).await?;
+        let is_locked = single(&locked?).is_some_and(|answer| is_true(&answer));
+        if is_locked { rows.map(Some) } else { Ok(None) }
     }
 
     /// Who holds the lock, if it still is held.

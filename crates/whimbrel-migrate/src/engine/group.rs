@@ -56,7 +56,7 @@ impl Engine<'_> {
             (Err(error), _) => {
                 let note = "this came up when the group was committed";
                 let interruption =
-                    Interruption::Statement(Box::new(self.at_the_end(last.id, "", error, note)));
+                    Interruption::Statement(Box::new(self.at_the_end(last.id, 1, error, note)));
                 return Err(self.roll_back_group(last, interruption).await);
             }
             (Ok(()), _) => {}

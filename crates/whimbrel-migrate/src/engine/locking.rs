@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use whimbrel_database::Unlocked;
+use whimbrel_migration::history::HistoryRow;
 
 use super::Engine;
 use super::open::SAY_AGAIN;
@@ -16,16 +17,30 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 impl Engine<'_> {
     /// Takes the lock, or says who has it when our patience is over.
     pub(super) async fn lock(&mut self) -> Result<(), Failure> {
+        self.lock_and_read(None).await.map(drop)
+    }
+
+    /// One try; under the lock the rows above this rank are read, if one is given.
+    async fn try_lock(&mut self, above: Option<i32>) -> Result<Option<Vec<HistoryRow>>, Failure> {
+        let taken = match above {
+            Some(rank) => self.session.try_lock_and_read(&self.table, rank).await,
+            None => self.session.try_lock(&self.table).await.map(|taken| taken.then(Vec::new)),
+        };
+        taken.map_err(Failure::database("take the lock"))
+    }
+
+    /// Takes the lock like [`Engine::lock`], and with it the rows above this rank.
+    pub(super) async fn lock_and_read(&mut self, above: Option<i32>) -> Result<Vec<HistoryRow>, Failure> {
         let started = Instant::now();
         let mut said: Option<Instant> = None;
         let mut pause = FIRST_PAUSE;
         loop {
-            if self.session.try_lock(&self.table).await.map_err(Failure::database("take the lock"))? {
+            if let Some(rows) = self.try_lock(above).await? {
                 if said.is_some() {
                     let waited = started.elapsed().as_secs_f32();
                     self.say(Level::Info, Event::Waiting, &format!("the lock is ours; waited {waited:.1} s"));
                 }
-                return Ok(());
+                return Ok(rows);
             }
             let waited = started.elapsed();
             if waited >= self.common.lock_wait {

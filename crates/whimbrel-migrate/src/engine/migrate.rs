@@ -160,8 +160,10 @@ impl Engine<'_> {
         let mut course: Option<Course> = None;
         loop {
             self.patience.check()?;
-            self.lock().await?;
-            let done = self.next_script(&mut course).await;
+            // The first look reads all rows, under the lock too; later ones only whether there are new ones.
+            let known = course.as_ref().map(|course: &Course| course.last_rank);
+            let still_holds = self.lock_and_read(known).await?.is_empty() && known.is_some();
+            let done = self.next_script(&mut course, still_holds).await;
             match done {
                 Ok(true) => self.unlock().await?,
                 Ok(false) => {
@@ -191,15 +193,8 @@ impl Engine<'_> {
         MigrateReport { before: self.before.clone(), after: self.version.clone(), ..MigrateReport::default() }
     }
 
-    /// Under the lock: reads the history again and runs the next script, if there is one.
-    async fn next_script(&mut self, course: &mut Option<Course>) -> Result<bool, Failure> {
-        let still_holds = match course {
-            Some(course) => {
-                let newer = self.session.read_history_after(&self.table, course.last_rank).await;
-                newer.map_err(Failure::database("read the schema history"))?.is_empty()
-            }
-            None => false,
-        };
+    /// Under the lock: plans anew unless the course still holds, and runs the next script, if there is one.
+    async fn next_script(&mut self, course: &mut Option<Course>, still_holds: bool) -> Result<bool, Failure> {
         if !still_holds {
             let (rows, is_new) = match self.rows().await? {
                 Some(rows) => (rows, false),

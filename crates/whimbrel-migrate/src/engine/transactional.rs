@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use whimbrel_database::{ExecuteError, Executed, FinishError, TransactionFate, TransactionId};
+use whimbrel_database::{FinishError, TransactionFate, TransactionId};
 use whimbrel_migration::history::NewRow;
 use whimbrel_migration::name;
 use whimbrel_migration::plan::{RunMode, Step};
@@ -13,8 +13,9 @@ use super::Engine;
 use super::failing::{FailedStatement, Interruption, StatementPlace, shown};
 use super::waiting::{LockWatch, is_about_waiting};
 use crate::failure::{Failure, Kept};
-use crate::patience::Ended;
 use crate::report::{Event, Level};
+use crate::set::SetError;
+use crate::source::Source;
 
 /// How long a server may take to know what became of a transaction.
 const FATE_PATIENCE: Duration = Duration::from_secs(30);
@@ -34,15 +35,16 @@ impl Engine<'_> {
         row: NewRow,
         step: Option<&Step>,
     ) -> Result<u64, Failure> {
-        let text = self.set.text(id)?;
-        self.take_limits(id, &text)?;
+        let unreadable = |error| SetError::of_source(error, &self.set.script(id).script);
+        let (head, source) = self.set.source(id)?.begin().map_err(unreadable)?;
+        self.take_limits(id, &head)?;
         let started = Instant::now();
         let limits = self.timeouts.in_transaction();
         let begun =
             self.session.begin_within(&limits).await.map_err(Failure::database("begin a transaction"))?;
-        let ran = match step {
-            Some(step) => self.run_with_callbacks(step, &text).await,
-            None => self.run_statements(id, &text).await,
+        let (ran, lines) = match step {
+            Some(step) => self.run_with_callbacks(step, source).await,
+            None => self.run_source(id, source).await,
         };
         let ran = match ran {
             Ok(()) => self.patience.check().map_err(Interruption::Stopped),
@@ -62,7 +64,7 @@ impl Engine<'_> {
             Err(FinishError::Rejected(error)) => {
                 let failed = self.at_the_end(
                     id,
-                    &text,
+                    lines,
                     error,
                     "this came up at the end of the script, when deferred \
                     constraints were checked and the history row was written",
@@ -71,18 +73,25 @@ impl Engine<'_> {
             }
             Err(FinishError::NotOurs) => {
                 let error = whimbrel_database::DatabaseError::Protocol(FinishError::NotOurs.into());
-                let failed = self.at_the_end(id, &text, error, "no history row was written");
+                let failed = self.at_the_end(id, lines, error, "no history row was written");
                 Err(self.script_failure(id, RunMode::InTransaction, failed, Kept::ItsOwn))
             }
         }
     }
 
-    /// The statements of a script, with the callbacks before and after it in the same transaction.
-    async fn run_with_callbacks(&mut self, step: &Step, text: &str) -> Result<(), Interruption> {
-        self.fire_inside(name::Event::BeforeEachMigrate).await?;
+    /// The statements of a script, with the callbacks before and after it in the same transaction. Gives the script's last
+    /// line as well.
+    async fn run_with_callbacks(&mut self, step: &Step, source: Source) -> (Result<(), Interruption>, u64) {
+        if let Err(interruption) = self.fire_inside(name::Event::BeforeEachMigrate).await {
+            return (Err(interruption), 1);
+        }
         self.say_started(step);
-        self.run_statements(step.id, text).await?;
-        self.fire_inside(name::Event::AfterEachMigrate).await
+        let (ran, lines) = self.run_source(step.id, source).await;
+        let ran = match ran {
+            Ok(()) => self.fire_inside(name::Event::AfterEachMigrate).await,
+            failed => failed,
+        };
+        (ran, lines)
     }
 
     /// Sends one statement after the other.
@@ -149,35 +158,12 @@ impl Engine<'_> {
                 None => session.execute(&statement.text).await,
             }
         });
-        match self.patience.let_end(&canceller, work).await {
-            Ended::With(Ok(Executed { notices, .. })) => {
-                self.say_notices(id, &notices);
-                Ok(())
-            }
-            Ended::With(Err(ExecuteError { error, notices })) => {
-                self.say_notices(id, &notices);
-                let cancelled = error.server().is_some_and(whimbrel_database::ServerError::is_cancelled);
-                match self.patience.check() {
-                    Err(stopped) if cancelled => Err(Interruption::Stopped(stopped)),
-                    _ => {
-                        let mut failed = FailedStatement::new(statement, error, &self.settings);
-                        if is_about_waiting(&failed.error) {
-                            failed
-                                .notes
-                                .extend(watch.seen().iter().map(|who| format!("it waited for {who}")));
-                        }
-                        Err(Interruption::Statement(Box::new(failed)))
-                    }
-                }
-            }
-            Ended::Never => {
-                let stopped = self.patience.check().err().unwrap_or(crate::patience::Stopped::Deadline);
-                Err(Interruption::Stopped(stopped))
-            }
-        }
+        let answer = self.patience.let_end(&canceller, work).await;
+        let seen = watch.seen();
+        self.judge(id, statement, answer, &seen)
     }
 
-    fn say_notices(&self, id: ScriptId, notices: &[whimbrel_database::Notice]) {
+    pub(super) fn say_notices(&self, id: ScriptId, notices: &[whimbrel_database::Notice]) {
         for notice in notices {
             let level = if notice.is_warning { Level::Warn } else { Level::Info };
             self.reporter
@@ -216,11 +202,10 @@ impl Engine<'_> {
     pub(super) fn at_the_end(
         &self,
         _id: ScriptId,
-        text: &str,
+        line: u64,
         error: whimbrel_database::DatabaseError,
         note: &str,
     ) -> FailedStatement {
-        let line = text.lines().count().max(1) as u64;
         FailedStatement {
             line,
             column: 1,

@@ -83,15 +83,38 @@ impl ScanFacts {
 
 /// The facts about a script in memory.
 pub fn facts(dialect: Dialect, bytes: &[u8]) -> Result<ScanFacts, ScanError> {
-    let mut scanner = Scanner::new(dialect);
-    let mut facts = ScanFacts::default();
+    let mut reader = FactsReader::new(dialect);
     for piece in bytes.chunks(64 * 1024) {
-        scanner.feed(piece);
-        drain(&mut scanner, &mut facts)?;
+        reader.feed(piece)?;
     }
-    scanner.finish();
-    drain(&mut scanner, &mut facts)?;
-    Ok(facts)
+    reader.finish()
+}
+
+/// The facts about a script that arrives in pieces, cut anywhere.
+#[derive(Debug, Clone)]
+pub struct FactsReader {
+    scanner: Scanner,
+    facts: ScanFacts,
+}
+
+impl FactsReader {
+    /// Nothing has come yet.
+    pub fn new(dialect: Dialect) -> Self {
+        Self { scanner: Scanner::new(dialect), facts: ScanFacts::default() }
+    }
+
+    /// Takes the next piece.
+    pub fn feed(&mut self, piece: &[u8]) -> Result<(), ScanError> {
+        self.scanner.feed(piece);
+        drain(&mut self.scanner, &mut self.facts)
+    }
+
+    /// What is known, once all pieces were fed.
+    pub fn finish(mut self) -> Result<ScanFacts, ScanError> {
+        self.scanner.finish();
+        drain(&mut self.scanner, &mut self.facts)?;
+        Ok(self.facts)
+    }
 }
 
 fn drain(scanner: &mut Scanner, facts: &mut ScanFacts) -> Result<(), ScanError> {

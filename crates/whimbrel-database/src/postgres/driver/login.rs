@@ -149,6 +149,7 @@ async fn log_in(
                 let error = answer::server_error(&body).map_err(other)?;
                 return Err(failed(DatabaseError::Server(error)));
             }
+            Message::NoticeResponse(_) => {}
             _ => return Err((ConnectErrorKind::Other, LoginError::Unexpected.into())),
         }
     }

@@ -1,0 +1,244 @@
+//! The statements of a transactional script, on their way while the script is still being read.
+//!
+//! Several statements are under way at once: the server works them off in order, and inside a transaction one that
+//! fails takes the effect from those behind it. So a round trip is paid for many of them, and an error still belongs to
+//! the statement whose answer it is. COPY data goes on as it is read.
+
+use std::collections::VecDeque;
+
+use whimbrel_database::{DatabaseError, ExecuteError, Executed, ServerError};
+use whimbrel_migration::name::Event;
+use whimbrel_migration::scan::{Effect, Piece, Scanner};
+use whimbrel_migration::script::ScriptId;
+
+use super::Engine;
+use super::failing::{FailedStatement, Interruption, StatementPlace};
+use super::waiting::{LockWatch, is_about_waiting};
+use crate::patience::{Ended, Stopped};
+use crate::set::SetError;
+use crate::source::Source;
+
+/// At most so much is under way: far less than what the sockets on both sides hold, and enough to be worth it.
+const STATEMENTS_AHEAD: usize = 64;
+const BYTES_AHEAD: usize = 48 * 1024;
+
+/// Statements whose answers are to come.
+#[derive(Default)]
+struct Ahead {
+    places: VecDeque<StatementPlace>,
+    bytes: usize,
+}
+
+impl Engine<'_> {
+    /// Runs the statements of a script inside the transaction that was begun. Gives its last line as well.
+    pub(super) async fn run_source(
+        &mut self,
+        id: ScriptId,
+        source: Source,
+    ) -> (Result<(), Interruption>, u64) {
+        let mut lines = Lines::default();
+        let ran = if self.fires_at_statements(id) {
+            self.run_hooked_source(id, source, &mut lines).await
+        } else {
+            self.run_pieces(id, source, &mut lines).await
+        };
+        (ran, lines.last())
+    }
+
+    /// Whether there are callbacks around each statement: then one is done before the next is sent.
+    fn fires_at_statements(&self, id: ScriptId) -> bool {
+        let around = [Event::BeforeEachMigrateStatement, Event::AfterEachMigrateStatement];
+        !self.set.is_callback(id) && around.iter().any(|event| !self.set.callbacks(*event).is_empty())
+    }
+
+    async fn run_hooked_source(
+        &mut self,
+        id: ScriptId,
+        mut source: Source,
+        lines: &mut Lines,
+    ) -> Result<(), Interruption> {
+        let mut text = String::new();
+        while let Some(piece) = source.next().map_err(|error| self.unreadable(id, error))? {
+            lines.add(&piece);
+            text.push_str(&piece);
+        }
+        self.run_statements(id, &text).await
+    }
+
+    async fn run_pieces(
+        &mut self,
+        id: ScriptId,
+        mut source: Source,
+        lines: &mut Lines,
+    ) -> Result<(), Interruption> {
+        let mut scanner = Scanner::new(self.settings.migration.dialect);
+        let mut ahead = Ahead::default();
+        let mut copy: Option<StatementPlace> = None;
+        loop {
+            let text = source.next().map_err(|error| self.unreadable(id, error))?;
+            match &text {
+                Some(text) => {
+                    lines.add(text);
+                    scanner.feed(text.as_bytes());
+                }
+                None => scanner.finish(),
+            }
+            while let Some(piece) = scanner.next_piece().map_err(Interruption::Scan)? {
+                match piece {
+                    Piece::Statement(statement) if statement.effect == Effect::CopyFromStdin => {
+                        self.fetch_answers(id, &mut ahead).await?;
+                        let place = StatementPlace::from(&statement);
+                        self.begin_copy(id, &place).await?;
+                        copy = Some(place);
+                    }
+                    Piece::Statement(statement) => {
+                        self.send_ahead(id, StatementPlace::from(&statement), &mut ahead).await?;
+                    }
+                    Piece::CopyData(data) => {
+                        if let Some(place) = &copy {
+                            self.copy_data(place, data).await?;
+                        }
+                    }
+                    Piece::CopyEnd => {
+                        if let Some(place) = copy.take() {
+                            self.finish_copy(id, &place).await?;
+                        }
+                    }
+                }
+            }
+            if text.is_none() {
+                return self.fetch_answers(id, &mut ahead).await;
+            }
+        }
+    }
+
+    fn unreadable(&self, id: ScriptId, error: crate::source::SourceError) -> Interruption {
+        Interruption::Ours(SetError::of_source(error, &self.set.script(id).script).into())
+    }
+
+    async fn send_ahead(
+        &mut self,
+        id: ScriptId,
+        place: StatementPlace,
+        ahead: &mut Ahead,
+    ) -> Result<(), Interruption> {
+        if !self.session.sends_ahead() {
+            return self.run_statement(id, &place, None).await;
+        }
+        let bytes = place.text.len();
+        if ahead.places.len() >= STATEMENTS_AHEAD || ahead.bytes + bytes > BYTES_AHEAD {
+            self.fetch_answers(id, ahead).await?;
+        }
+        self.patience.check().map_err(Interruption::Stopped)?;
+        let canceller = self.session.canceller();
+        let sent = self.patience.let_end(&canceller, self.session.send(&place.text)).await;
+        match sent {
+            Ended::With(Ok(())) => {
+                ahead.places.push_back(place);
+                ahead.bytes += bytes;
+                Ok(())
+            }
+            Ended::With(Err(error)) => Err(self.failed(&place, error, &[])),
+            Ended::Never => Err(self.never()),
+        }
+    }
+
+    /// Waits until everything that is under way is answered.
+    async fn fetch_answers(&mut self, id: ScriptId, ahead: &mut Ahead) -> Result<(), Interruption> {
+        while let Some(place) = ahead.places.pop_front() {
+            let canceller = self.session.canceller();
+            let (backend, limit) =
+                (self.session.facts().backend, self.timeouts.lock.or(self.timeouts.usual_lock));
+            let watch = LockWatch::new(&self.settings, self.common, self.reporter, backend, limit);
+            let answer = self.patience.let_end(&canceller, watch.during(self.session.answer())).await;
+            let seen = watch.seen();
+            self.judge(id, &place, answer, &seen)?;
+        }
+        ahead.bytes = 0;
+        Ok(())
+    }
+
+    async fn begin_copy(&mut self, id: ScriptId, place: &StatementPlace) -> Result<(), Interruption> {
+        self.patience.check().map_err(Interruption::Stopped)?;
+        let canceller = self.session.canceller();
+        let begun = self.patience.let_end(&canceller, self.session.begin_copy(&place.text)).await;
+        let begun = match begun {
+            Ended::With(begun) => Ended::With(begun.map(|()| Executed::default())),
+            Ended::Never => Ended::Never,
+        };
+        self.judge(id, place, begun, &[])
+    }
+
+    async fn copy_data(&mut self, place: &StatementPlace, data: &[u8]) -> Result<(), Interruption> {
+        self.patience.check().map_err(Interruption::Stopped)?;
+        let canceller = self.session.canceller();
+        match self.patience.let_end(&canceller, self.session.copy_data(data)).await {
+            Ended::With(Ok(())) => Ok(()),
+            Ended::With(Err(error)) => Err(self.failed(place, error, &[])),
+            Ended::Never => Err(self.never()),
+        }
+    }
+
+    async fn finish_copy(&mut self, id: ScriptId, place: &StatementPlace) -> Result<(), Interruption> {
+        let canceller = self.session.canceller();
+        let answer = self.patience.let_end(&canceller, self.session.finish_copy()).await;
+        self.judge(id, place, answer, &[])
+    }
+
+    /// What a statement's answer means; `seen` are those who kept it waiting.
+    pub(super) fn judge(
+        &self,
+        id: ScriptId,
+        place: &StatementPlace,
+        answer: Ended<Result<Executed, ExecuteError>>,
+        seen: &[String],
+    ) -> Result<(), Interruption> {
+        match answer {
+            Ended::With(Ok(Executed { notices, .. })) => {
+                self.say_notices(id, &notices);
+                Ok(())
+            }
+            Ended::With(Err(ExecuteError { error, notices })) => {
+                self.say_notices(id, &notices);
+                Err(self.failed(place, error, seen))
+            }
+            Ended::Never => Err(self.never()),
+        }
+    }
+
+    fn failed(&self, place: &StatementPlace, error: DatabaseError, seen: &[String]) -> Interruption {
+        let cancelled = error.server().is_some_and(ServerError::is_cancelled);
+        match self.patience.check() {
+            Err(stopped) if cancelled => Interruption::Stopped(stopped),
+            _ => {
+                let mut failed = FailedStatement::new(place, error, &self.settings);
+                if is_about_waiting(&failed.error) {
+                    failed.notes.extend(seen.iter().map(|who| format!("it waited for {who}")));
+                }
+                Interruption::Statement(Box::new(failed))
+            }
+        }
+    }
+
+    fn never(&self) -> Interruption {
+        Interruption::Stopped(self.patience.check().err().unwrap_or(Stopped::Deadline))
+    }
+}
+
+/// Counts the lines of a text that comes in pieces.
+#[derive(Default)]
+struct Lines {
+    ended: u64,
+    begun: bool,
+}
+
+impl Lines {
+    fn add(&mut self, text: &str) {
+        self.ended += text.bytes().filter(|byte| *byte == b'\n').count() as u64;
+        self.begun = text.chars().next_back().map_or(self.begun, |last| last != '\n');
+    }
+
+    fn last(&self) -> u64 {
+        (self.ended + u64::from(self.begun)).max(1)
+    }
+}
