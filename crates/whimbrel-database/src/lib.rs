@@ -12,7 +12,9 @@ mod lock;
 mod mysql;
 mod postgres;
 mod progress;
+mod runs;
 mod session;
+mod sizes;
 mod sqlite;
 mod target;
 mod waiting;
@@ -21,9 +23,11 @@ pub use error::{BoxError, ConnectError, ConnectErrorKind, DatabaseError, ServerE
 pub use history::{FinishError, HistoryRowError};
 pub use lock::{LockHolder, Unlocked};
 pub use progress::{PROGRESS_TABLE, Progress};
+pub use runs::{RUN_TABLE, RunEntry};
 pub use session::{
     CancelError, Canceller, ConnectRetry, ConnectSettings, ExecuteError, Executed, IndexState, Notice,
     RolledBack, Row, Session, SessionFacts, TransactionFate, TransactionId,
 };
+pub use sizes::TableFacts;
 pub use target::{ChannelBindingMode, Endpoint, EngineKind, Target, TargetError, TargetWarning, TlsMode};
 pub use waiting::{Blocker, StatementLimits};

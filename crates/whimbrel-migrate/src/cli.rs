@@ -1,11 +1,13 @@
 //! The command line, as types.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
 use whimbrel_cli::args::{GlobalArgs, duration, pair};
 use whimbrel_cli::project::Migrate;
+use whimbrel_migration::risk::Level;
 
 use crate::timeouts::Timeouts;
 
@@ -36,6 +38,18 @@ pub enum Verb {
     Baseline,
     /// Drop everything in the schema; refused unless it is allowed
     Clean,
+    /// Take back the last version, or those above --target, with U__ scripts
+    Undo,
+    /// Record a version as applied without running it: skip VERSION --reason TEXT
+    Skip,
+    /// Say that a database is at a version without running anything: stamp VERSION
+    Stamp,
+    /// Wait until a database has a version: wait --for-version VERSION
+    Wait,
+    /// Connect, ask one question, and go
+    Ping,
+    /// Show what would take a version back, as a U__ script: propose-undo VERSION
+    ProposeUndo,
 }
 
 impl Verb {
@@ -48,8 +62,28 @@ impl Verb {
             Self::Repair => "repair",
             Self::Baseline => "baseline",
             Self::Clean => "clean",
+            Self::Undo => "undo",
+            Self::Skip => "skip",
+            Self::Stamp => "stamp",
+            Self::Wait => "wait",
+            Self::Ping => "ping",
+            Self::ProposeUndo => "propose-undo",
         }
     }
+
+    /// Whether the first name behind it is a version.
+    pub fn takes_version(self) -> bool {
+        matches!(self, Self::Skip | Self::Stamp | Self::ProposeUndo)
+    }
+}
+
+/// What is done instead of applying.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DryRun {
+    /// Print what would be done; write nothing at all
+    Plan,
+    /// Run everything in one transaction and roll it back (PostgreSQL)
+    Rollback,
 }
 
 /// The verb, the databases, the options.
@@ -66,13 +100,17 @@ pub struct MigrateArgs {
 /// Everything but the verb, for those who bring their own.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Options {
-    /// Databases of whimbrel.toml [default: all that are enabled, or $WHIMBREL_DATABASES]
+    /// Databases of whimbrel.toml; skip, stamp and propose-undo take a VERSION before them [default: all that are enabled, or $WHIMBREL_DATABASES]
     #[arg(value_name = "DATABASE")]
     pub databases: Vec<String>,
 
-    /// Print what would be done and write nothing at all
-    #[arg(long)]
-    pub dry_run: bool,
+    /// Print what would be done and write nothing; =rollback runs it and rolls it back [default: plan]
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "plan", hide_possible_values = true)]
+    pub dry_run: Option<DryRun>,
+
+    /// Work on so many databases at once [default: 1]
+    #[arg(long, value_name = "NUMBER", env = "WHIMBREL_JOBS", hide_env = true)]
+    pub jobs: Option<NonZeroUsize>,
 
     /// Go on with the next database after a failure and end with the gravest code
     #[arg(long, env = "WHIMBREL_KEEP_GOING", hide_env = true)]
@@ -113,6 +151,34 @@ pub struct Options {
     /// Apply scripts whose version is below the highest applied one
     #[arg(long, env = "WHIMBREL_OUT_OF_ORDER", hide_env = true)]
     pub out_of_order: bool,
+
+    /// Apply this version although higher ones are applied; needs --reason
+    #[arg(long, value_name = "VERSION")]
+    pub allow_out_of_order: Vec<String>,
+
+    /// Why: kept beside the history
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+
+    /// Accept the dangers of skip and stamp
+    #[arg(long)]
+    pub yes: bool,
+
+    /// The version that wait waits for
+    #[arg(long, value_name = "VERSION")]
+    pub for_version: Option<String>,
+
+    /// With info: show what pending scripts lock and rewrite, and how big those tables are
+    #[arg(long)]
+    pub risk: bool,
+
+    /// Refuse scripts that others would notice more than: none, low, medium, high
+    #[arg(long, value_name = "LEVEL", env = "WHIMBREL_MAX_RISK", hide_env = true)]
+    pub max_risk: Option<Level>,
+
+    /// With propose-undo: write the file beside its script
+    #[arg(long)]
+    pub write: bool,
 
     /// The version of the row that baseline writes [default: 1]
     #[arg(long, value_name = "VERSION")]

@@ -6,11 +6,17 @@ mod group;
 mod locking;
 mod migrate;
 mod open;
+mod pooler;
+mod records;
+mod rehearse;
 mod retrying;
+mod risks;
 mod segments;
+mod stamp;
 mod stepwise;
 mod streaming;
 mod transactional;
+mod undo;
 mod verbs;
 mod waiting;
 
@@ -33,6 +39,11 @@ use crate::settings::{CommonSettings, DatabaseSettings};
 use crate::timeouts::Timeouts;
 
 pub use migrate::{MigrateReport, PlannedScript};
+pub(crate) use open::{SAY_AGAIN, connect};
+pub use rehearse::Rehearsal;
+pub use risks::{ScriptRisk, SizedImpact};
+pub use stamp::StampReport;
+pub use undo::{UndoReport, UndoneVersion};
 pub use verbs::{BaselineReport, CleanReport, InfoReport, InfoRow, RepairReport, ValidateReport};
 
 /// One database that is open.
@@ -51,6 +62,8 @@ pub struct Engine<'a> {
     attempts: retrying::Attempts,
     /// What was run so far, the failed one included.
     ran: Vec<ScriptRecord>,
+    /// The ranks of the rows that were written.
+    recorded_ranks: Vec<i32>,
     /// The database's version when it was last looked at.
     version: Option<String>,
     /// The database's version before anything was applied.

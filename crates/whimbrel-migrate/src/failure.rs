@@ -8,7 +8,11 @@ use whimbrel_cli::error::{CommandError, ErrorKind};
 use whimbrel_cli::exit::ExitCode;
 use whimbrel_database::{ConnectError, ConnectErrorKind, DatabaseError, LockHolder, ServerError};
 use whimbrel_migration::finding::Finding;
+use whimbrel_migration::risk::Level;
+use whimbrel_migration::version::Version;
 
+use crate::cli::Verb;
+use crate::engine::ScriptRisk;
 use crate::files::FilesError;
 use crate::patience::Stopped;
 use crate::set::SetError;
@@ -75,6 +79,34 @@ pub enum Failure {
         /// Why not.
         #[source]
         source: Box<Failure>,
+    },
+    /// Rows without a run, and nobody said yes.
+    #[error("{} {version} writes rows and runs nothing:{}", .verb.name(), listed(.dangers))]
+    Unconfirmed {
+        /// `skip` or `stamp`.
+        verb: Verb,
+        /// The version.
+        version: Version,
+        /// What may go wrong.
+        dangers: Vec<String>,
+    },
+    /// Others would notice more than was allowed.
+    #[error("{}", too_risky(*.limit, .risks))]
+    TooRisky {
+        /// What was allowed.
+        limit: Level,
+        /// The scripts above it.
+        risks: Vec<ScriptRisk>,
+    },
+    /// The database did not reach the version in time.
+    #[error("the database is at {}, not at {wanted}, after {} s", crate::render::version(.version.as_ref().map(Version::as_str)), .waited.as_secs())]
+    NotYet {
+        /// What was waited for.
+        wanted: Version,
+        /// What there is.
+        version: Option<Version>,
+        /// For how long.
+        waited: Duration,
     },
     /// Signal or deadline.
     #[error("{}", stopped(*.0))]
@@ -170,7 +202,10 @@ impl Failure {
             Self::Script(_) | Self::Callback { .. } | Self::CommitUnknown { .. } => {
                 ErrorKind::ScriptPartlyKept
             }
-            Self::CleanDisabled { .. } => ErrorKind::Refused,
+            Self::CleanDisabled { .. } | Self::Unconfirmed { .. } | Self::TooRisky { .. } => {
+                ErrorKind::Refused
+            }
+            Self::NotYet { .. } => ErrorKind::Deadline,
             Self::Stopped(Stopped::Signal(cause)) => cause.error_kind(),
             Self::Stopped(Stopped::Deadline) => ErrorKind::Deadline,
         }
@@ -197,6 +232,11 @@ impl Failure {
             ],
             Self::Script(failure) => failure.hints(),
             Self::Callback { failure, .. } => failure.callback_hints(),
+            Self::Unconfirmed { .. } => {
+                vec!["--yes accepts that; --dry-run shows the rows".to_owned()]
+            }
+            Self::TooRisky { risks, .. } => advice(risks),
+            Self::NotYet { .. } => vec!["--wait says how long to wait".to_owned()],
             Self::CleanDisabled { .. } => vec!["--clean-enabled allows it".to_owned()],
             Self::CommitUnknown { .. } => {
                 vec!["run migrate again: it finds out from the history what was kept".to_owned()]
@@ -299,6 +339,34 @@ fn findings(findings: &[Finding]) -> String {
     findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
+/// Each on a line of its own.
+fn listed(dangers: &[String]) -> String {
+    dangers.iter().map(|danger| format!("\n  - {danger}")).collect()
+}
+
+fn too_risky(limit: Level, risks: &[ScriptRisk]) -> String {
+    let mut text = format!("others would notice more than the level {limit} that is allowed:");
+    for risk in risks {
+        text.push_str(&format!("\n  {}: {}", risk.script, risk.level));
+        for impact in risk.impacts.iter().filter(|impact| impact.level > limit) {
+            text.push_str(&format!("\n    {impact}"));
+        }
+    }
+    text
+}
+
+fn advice(risks: &[ScriptRisk]) -> Vec<String> {
+    let mut steps: Vec<String> = Vec::new();
+    for impact in risks.iter().flat_map(|risk| &risk.impacts) {
+        let Some(advice) = impact.impact.advice.map(str::to_owned) else { continue };
+        if !steps.contains(&advice) {
+            steps.push(advice);
+        }
+    }
+    steps.push("change the script, choose a quiet hour, or raise --max-risk".to_owned());
+    steps
+}
+
 fn next_steps(findings: &[Finding]) -> Vec<String> {
     let mut steps = Vec::new();
     for step in findings.iter().filter_map(|finding| finding.next_step.as_ref()) {
@@ -325,7 +393,10 @@ fn kind_of(findings: &[Finding]) -> ErrorKind {
     let disagrees = |finding: &Finding| {
         matches!(
             finding.slug,
-            "checksum-mismatch"
+            "undo-missing"
+                | "undo-baseline"
+                | "stamp-below-baseline"
+                | "checksum-mismatch"
                 | "description-mismatch"
                 | "type-mismatch"
                 | "applied-migration-missing"

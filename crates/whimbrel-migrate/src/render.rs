@@ -1,5 +1,7 @@
 //! What a run leaves on the screen: a table for people, a document for programs, and the errors.
 
+mod own;
+
 use serde_json::{Value, json};
 use whimbrel_cli::error::CommandError;
 use whimbrel_cli::printer::counted;
@@ -14,6 +16,8 @@ use crate::settings::RunSettings;
 
 /// Where the width of a terminal is not known.
 const WIDTH: usize = 100;
+
+pub use own::proposals;
 
 /// Shows a finished run.
 pub fn render(reporter: &Reporter, settings: &RunSettings, run: &Run) {
@@ -78,6 +82,9 @@ pub fn version(version: Option<&str>) -> String {
 fn summary(run: &Run) -> String {
     let applied: usize = run.record.databases.iter().map(|database| database.scripts.len()).sum();
     match run.exit.code() {
+        0 if run.turns.iter().any(|turn| matches!(turn.report, Some(Report::Undo(_)))) => {
+            format!("{} taken back", counted(applied, "version"))
+        }
         0 => {
             let databases = counted(run.record.databases.len(), "database");
             format!("{databases}, {} applied", counted(applied, "script"))
@@ -98,6 +105,10 @@ fn document(settings: &RunSettings, run: &Run) -> Value {
                 Report::Repair(report) => serde_json::to_value(report),
                 Report::Baseline(report) => serde_json::to_value(report),
                 Report::Clean(report) => serde_json::to_value(report),
+                Report::Undo(report) => serde_json::to_value(report),
+                Report::Stamp(report) => serde_json::to_value(report),
+                Report::Ping(report) => serde_json::to_value(report),
+                Report::Wait(report) => serde_json::to_value(report),
             });
             let mut value = report.and_then(Result::ok).unwrap_or_else(|| json!({}));
             if let Value::Object(object) = &mut value {
@@ -119,6 +130,11 @@ fn answer(reporter: &Reporter, settings: &RunSettings, turn: &Turn, report: &Rep
     let lines = match report {
         Report::Migrate(report) if settings.common.dry_run => planned(name, report),
         Report::Migrate(_) => Vec::new(),
+        Report::Undo(report) if settings.common.dry_run => own::undo(name, report),
+        Report::Undo(_) => Vec::new(),
+        Report::Stamp(report) => own::stamp(name, report),
+        Report::Ping(report) => own::ping(name, report),
+        Report::Wait(report) => own::waited(name, report),
         Report::Info(report) => info(name, report),
         Report::Validate(report) => validated(name, report),
         Report::Repair(report) => repaired(name, report, settings.common.dry_run),
@@ -202,6 +218,11 @@ fn planned(name: &str, report: &MigrateReport) -> Vec<String> {
         })
         .collect();
     lines.extend(table(&rows, usize::MAX));
+    for script in &report.planned {
+        lines.extend(script.risk.iter().flat_map(own::risk));
+        lines.extend(own::sql(&script.script, &script.sql));
+    }
+    lines.extend(report.rehearsal.iter().flat_map(own::rehearsal));
     lines
 }
 
@@ -225,6 +246,8 @@ fn info(name: &str, report: &InfoReport) -> Vec<String> {
     } else {
         lines.extend(table(&rows, WIDTH).into_iter().map(|line| format!("  {line}")));
     }
+    lines.extend(own::origins(&report.migrations));
+    lines.extend(report.risks.iter().flat_map(own::risk));
     lines
 }
 

@@ -1,25 +1,34 @@
 //! A run: the databases one after the other, the record, and the code that it all ends with.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use serde::Serialize;
 use whimbrel_cli::args::GlobalArgs;
 use whimbrel_cli::env::ProcessEnvironment;
 use whimbrel_cli::error::{CommandError, ErrorKind};
 use whimbrel_cli::exit::ExitCode;
 use whimbrel_cli::printer::Printer;
+use whimbrel_cli::project::Project;
 use whimbrel_cli::signals::Stop;
+use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::record::{self, DatabaseOutcome, DatabaseRecord, RunOutcome, RunRecord};
 
-use crate::cli::{MigrateArgs, Verb};
+use crate::cli::{MigrateArgs, Options, Verb};
 use crate::engine::{
-    BaselineReport, CleanReport, Engine, InfoReport, MigrateReport, RepairReport, ValidateReport,
+    BaselineReport, CleanReport, Engine, InfoReport, MigrateReport, RepairReport, StampReport, UndoReport,
+    ValidateReport,
 };
 use crate::failure::Failure;
 use crate::patience::Patience;
+use crate::propose;
+use crate::reach::{self, PingReport, WaitReport};
 use crate::render;
 use crate::report::{Event, Level, Reporter, now};
+use crate::request::Request;
 use crate::settings::{self, CommonSettings, DatabaseSettings, RunSettings};
 
 /// What one verb did on one database.
@@ -38,6 +47,14 @@ pub enum Report {
     Baseline(BaselineReport),
     /// `clean`.
     Clean(CleanReport),
+    /// `undo`.
+    Undo(UndoReport),
+    /// `skip` and `stamp`.
+    Stamp(StampReport),
+    /// `ping`.
+    Ping(PingReport),
+    /// `wait`.
+    Wait(WaitReport),
 }
 
 /// One database's turn.
@@ -74,9 +91,40 @@ pub async fn run(
     args: &MigrateArgs,
 ) -> Result<ExitCode, CommandError> {
     let folder = std::env::current_dir().map_err(CommandError::usage)?;
+    if args.verb == Verb::ProposeUndo {
+        return propose_undo(&printer, global, &args.options, &folder);
+    }
     let settings = resolve(args, global, &folder)?;
     let stop = Stop::watch().map_err(|error| CommandError::new(ErrorKind::Bug, error))?;
     Ok(run_with(printer, &settings, stop).await.exit)
+}
+
+/// Needs the project's files and no database.
+fn propose_undo(
+    printer: &Printer,
+    global: &GlobalArgs,
+    options: &Options,
+    folder: &Path,
+) -> Result<ExitCode, CommandError> {
+    let (request, names) = Request::resolve(Verb::ProposeUndo, options)?;
+    let Some(version) = request.version else { return Ok(ExitCode::Usage) };
+    let project = Project::find(global.config.as_deref(), folder).map_err(CommandError::usage)?;
+    let mut found = Vec::new();
+    for name in settings::chosen(&project, &names, &ProcessEnvironment)? {
+        let locations = project.locations(&project.file.databases[&name]);
+        found.extend(propose::propose(&name, &locations, &version, Dialect::PostgreSql)?);
+    }
+    if found.is_empty() {
+        let message = format!("no database of the project has a script of version {version}");
+        return Err(CommandError::new(ErrorKind::No, message));
+    }
+    if options.write {
+        for proposed in &mut found {
+            proposed.write()?;
+        }
+    }
+    render::proposals(printer, &found);
+    Ok(ExitCode::Done)
 }
 
 fn resolve(args: &MigrateArgs, global: &GlobalArgs, folder: &Path) -> Result<RunSettings, CommandError> {
@@ -120,19 +168,10 @@ pub async fn carry_out(reporter: &Reporter, settings: &RunSettings, stop: Stop) 
             .with("databases", &names)
             .say(&format!("{} {} on {}", tool(), settings.verb.name(), names.join(", ")));
     }
-    let (mut turns, mut exit) = (Vec::new(), ExitCode::Done);
-    let mut records = Vec::with_capacity(settings.databases.len());
-    for database in &settings.databases {
-        let must_stop = turns.iter().any(|turn: &Turn| stops_the_run(turn, common));
-        if must_stop {
-            records.push(skipped(database));
-            continue;
-        }
-        let turn = take_turn(reporter, settings, database, patience.clone()).await;
-        exit = exit.gravest(turn_code(&turn));
-        records.push(turn.record.clone());
-        turns.push(turn);
-    }
+    let turns = take_turns(reporter, settings, &patience).await;
+    let exit = turns.iter().fold(ExitCode::Done, |exit, turn| exit.gravest(turn_code(turn)));
+    let begun = turns.iter().map(|turn| turn.record.clone());
+    let records = begun.chain(settings.databases.iter().skip(turns.len()).map(skipped)).collect();
     let record = RunRecord {
         schema: record::SCHEMA,
         run: common.run_id.clone(),
@@ -148,9 +187,30 @@ pub async fn carry_out(reporter: &Reporter, settings: &RunSettings, stop: Stop) 
     Run { record, turns, exit }
 }
 
+/// As many databases at once as was asked for, begun in their order; a failure stops what has not begun. Those that
+/// were begun are therefore always the first ones.
+async fn take_turns(reporter: &Reporter, settings: &RunSettings, patience: &Patience) -> Vec<Turn> {
+    let common = &settings.common;
+    let mut waiting = settings.databases.iter().enumerate();
+    let mut running = FuturesUnordered::new();
+    let mut turns = BTreeMap::new();
+    let mut must_stop = false;
+    loop {
+        while !must_stop && running.len() < common.request.jobs.get() {
+            let Some((place, database)) = waiting.next() else { break };
+            let patience = patience.clone();
+            running.push(async move { (place, take_turn(reporter, settings, database, patience).await) });
+        }
+        let Some((place, turn)) = running.next().await else { break };
+        must_stop |= stops_the_run(&turn, common);
+        turns.insert(place, turn);
+    }
+    turns.into_values().collect()
+}
+
 /// Verbs that change something tell how it goes, line by line; the others only answer.
 pub fn is_followed(settings: &RunSettings) -> bool {
-    settings.verb == Verb::Migrate && !settings.common.dry_run
+    matches!(settings.verb, Verb::Migrate | Verb::Undo) && !settings.common.dry_run
 }
 
 async fn take_turn(
@@ -170,38 +230,62 @@ async fn take_turn(
     }
     let mut record = skipped(database);
     let (mut report, mut failure) = (None, None);
-    match Engine::open(database, &settings.common, reporter, patience).await {
-        Err(error) => failure = Some(error),
-        Ok(mut engine) => {
-            match act(&mut engine, settings.verb).await {
-                Ok(done) => report = Some(done),
-                Err(error) => failure = Some(error),
+    let begun = now();
+    let common = &settings.common;
+    match settings.verb {
+        Verb::Ping => match reach::ping(database, common, reporter, patience).await {
+            Ok(found) => report = Some(Report::Ping(found)),
+            Err(error) => failure = Some(error),
+        },
+        Verb::Wait => match reach::wait(database, common, reporter, patience).await {
+            Ok(found) => {
+                record.after.clone_from(&found.version);
+                report = Some(Report::Wait(found));
             }
-            record.scripts = engine.ran().to_vec();
-            record.after = engine.version().map(str::to_owned);
-            record.before = match settings.verb {
-                Verb::Migrate => engine.before().map(str::to_owned),
-                _ => record.after.clone(),
-            };
-            engine.close().await;
-        }
+            Err(error) => failure = Some(error),
+        },
+        _ => match Engine::open(database, common, reporter, patience).await {
+            Err(error) => failure = Some(error),
+            Ok(mut engine) => {
+                match act(&mut engine, settings.verb).await {
+                    Ok(done) => report = Some(done),
+                    Err(error) => failure = Some(error),
+                }
+                record.scripts = engine.ran().to_vec();
+                record.after = engine.version().map(str::to_owned);
+                record.before = match settings.verb {
+                    Verb::Migrate | Verb::Undo | Verb::Skip | Verb::Stamp => {
+                        engine.before().map(str::to_owned)
+                    }
+                    _ => record.after.clone(),
+                };
+                close(&mut record, &failure);
+                engine.leave_record(settings.verb, &begun, &record).await;
+                engine.close().await;
+            }
+        },
     }
     if let Some(Report::Migrate(done)) = &report {
         record.before.clone_from(&done.before);
         record.after.clone_from(&done.after);
     }
-    record.outcome = match (&failure, record.scripts.is_empty()) {
-        (Some(_), _) => DatabaseOutcome::Failed,
-        (None, true) => DatabaseOutcome::UpToDate,
-        (None, false) => DatabaseOutcome::Applied,
-    };
-    record.error = failure.as_ref().map(error_text);
+    close(&mut record, &failure);
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let turn = Turn { record, report, failure, millis };
     if followed {
         say_finished(reporter, &turn);
     }
     turn
+}
+
+/// How it ended, and why.
+fn close(record: &mut DatabaseRecord, failure: &Option<Failure>) {
+    record.outcome = match (failure, record.scripts.is_empty()) {
+        (Some(_), _) => DatabaseOutcome::Failed,
+        (None, true) => DatabaseOutcome::UpToDate,
+        (None, false) => DatabaseOutcome::Applied,
+    };
+    record.error = failure.as_ref().map(error_text);
 }
 
 async fn act(engine: &mut Engine<'_>, verb: Verb) -> Result<Report, Failure> {
@@ -212,6 +296,10 @@ async fn act(engine: &mut Engine<'_>, verb: Verb) -> Result<Report, Failure> {
         Verb::Repair => Report::Repair(engine.repair().await?),
         Verb::Baseline => Report::Baseline(engine.baseline().await?),
         Verb::Clean => Report::Clean(engine.clean().await?),
+        Verb::Undo => Report::Undo(engine.undo().await?),
+        Verb::Skip | Verb::Stamp => Report::Stamp(engine.stamp(verb).await?),
+        // These need no scripts, or no database, and never come here.
+        Verb::Ping | Verb::Wait | Verb::ProposeUndo => Report::Info(engine.info().await?),
     })
 }
 
@@ -220,7 +308,10 @@ fn say_finished(reporter: &Reporter, turn: &Turn) {
     let level = if turn.failure.is_some() { Level::Error } else { Level::Info };
     let applied = record.scripts.len();
     let version = render::version(record.after.as_deref());
+    let undid = matches!(turn.report, Some(Report::Undo(_)));
     let message = match (&turn.failure, applied) {
+        (None, 0) if undid => format!("nothing to take back; the database is at {version}"),
+        (None, applied) if undid => format!("{applied} taken back, now at {version}"),
         (Some(_), _) => format!("failed; the database is at {version}"),
         (None, 0) => format!("up to date at {version}"),
         (None, applied) => format!("{applied} applied, now at {version}"),
@@ -296,7 +387,7 @@ fn outcome(exit: ExitCode) -> RunOutcome {
     }
 }
 
-fn tool() -> String {
+pub(crate) fn tool() -> String {
     format!("whimbrel-migrate {}", env!("CARGO_PKG_VERSION"))
 }
 

@@ -19,6 +19,8 @@ use whimbrel_migration::version::Version;
 
 use crate::cli::{Options, Verb};
 use crate::credentials::{self, CredentialsError};
+use crate::reach::VERSION_WAIT;
+use crate::request::Request;
 use crate::timeouts::Timeouts;
 
 /// Where Kubernetes reads the last words of a container from.
@@ -26,6 +28,9 @@ const TERMINATION_LOG: &str = "/dev/termination-log";
 
 /// How long another runner's lock is waited for: Flyway's own patience.
 pub const LOCK_WAIT: Duration = Duration::from_secs(50);
+
+/// What the name of an undo script begins with.
+pub const UNDO_PREFIX: &str = "U";
 
 /// How long a container usually has between SIGTERM and SIGKILL.
 pub const GRACE: Duration = Duration::from_secs(30);
@@ -62,6 +67,8 @@ pub struct CommonSettings {
     pub deadline: Option<Duration>,
     /// How long statements wait and run.
     pub timeouts: Timeouts,
+    /// What was asked for beyond Flyway's verbs.
+    pub request: Request,
     /// Whether `clean` may do it.
     pub clean_enabled: bool,
     /// Where the run record goes for Kubernetes.
@@ -193,12 +200,17 @@ pub fn resolve(
     folder: &Path,
 ) -> Result<RunSettings, CommandError> {
     let mut common = common_settings(options, environment);
+    let (request, names) = Request::resolve(verb, options)?;
+    if verb == Verb::Wait && options.wait.is_none() {
+        common.wait = VERSION_WAIT;
+    }
+    common.request = request;
     let project = match Project::find(global.config.as_deref(), folder) {
         Ok(project) => project,
         Err(error) => {
             return match flyway_database(environment)? {
                 Some(database) => {
-                    let databases = vec![with_options(database, options, environment)?];
+                    let databases = vec![with_options(verb, database, options, environment)?];
                     Ok(RunSettings { verb, databases, common })
                 }
                 None => Err(CommandError::usage(error)),
@@ -207,7 +219,7 @@ pub fn resolve(
     };
     common.timeouts = options.timeouts(&project.file.migrate);
     let secrets = options.secrets.clone().unwrap_or_else(|| project.state_path("secrets"));
-    let databases = chosen(&project, options, environment)?
+    let databases = chosen(&project, &names, environment)?
         .into_iter()
         .map(|name| {
             let database = &project.file.databases[&name];
@@ -217,21 +229,21 @@ pub fn resolve(
             settings.warnings = found.warnings;
             settings.placeholders = project.placeholders(database);
             settings.schema.clone_from(&database.schema);
-            with_options(settings, options, environment)
+            with_options(verb, settings, options, environment)
         })
         .collect::<Result<_, CommandError>>()?;
     Ok(RunSettings { verb, databases, common })
 }
 
-fn chosen(
+pub(crate) fn chosen(
     project: &Project,
-    options: &Options,
+    names: &[String],
     environment: &impl Environment,
 ) -> Result<Vec<String>, CommandError> {
     let from_environment = environment.get(env::DATABASES).map(|list| {
         list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>()
     });
-    let names = match (options.databases.as_slice(), from_environment) {
+    let names = match (names, from_environment) {
         ([], Some(names)) => names,
         ([], None) => project.enabled().map(|(name, _)| name.to_owned()).collect(),
         (names, _) => names.to_vec(),
@@ -264,7 +276,8 @@ fn common_settings(options: &Options, environment: &impl Environment) -> CommonS
     CommonSettings {
         run_id: environment.get(env::RUN_ID).unwrap_or_else(|| Uuid::now_v7().to_string()),
         image: environment.get(env::IMAGE_DIGEST).filter(|digest| !digest.is_empty()),
-        dry_run: options.dry_run,
+        dry_run: options.dry_run.is_some(),
+        request: Request::default(),
         keep_going: options.keep_going,
         wait: options.wait.unwrap_or_default(),
         lock_wait: options.lock_wait.unwrap_or(LOCK_WAIT),
@@ -278,14 +291,17 @@ fn common_settings(options: &Options, environment: &impl Environment) -> CommonS
 }
 
 fn with_options(
+    verb: Verb,
     mut database: DatabaseSettings,
     options: &Options,
     environment: &impl Environment,
 ) -> Result<DatabaseSettings, CommandError> {
     database.placeholders.extend(env::placeholders(environment));
     database.placeholders.extend(options.placeholder.iter().cloned());
+    // Undo scripts belong to the set; only `undo` runs them.
+    database.naming.undo_prefix = Some(UNDO_PREFIX.to_owned());
     let migration = &mut database.migration;
-    if let Some(target) = &options.target {
+    if let Some(target) = options.target.as_ref().filter(|_| verb != Verb::Undo) {
         migration.target = target.parse().map_err(CommandError::usage)?;
     }
     migration.out_of_order |= options.out_of_order;

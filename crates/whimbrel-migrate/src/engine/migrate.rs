@@ -9,11 +9,13 @@ use whimbrel_migration::name;
 use whimbrel_migration::plan::{self, MigratePlan, RunMode, Step};
 use whimbrel_migration::record::{ScriptOutcome, ScriptRecord};
 use whimbrel_migration::script::ScriptId;
+use whimbrel_migration::settings::{IgnorePattern, PatternState, PatternType};
 use whimbrel_migration::sql;
 use whimbrel_migration::state::Overview;
 use whimbrel_migration::version::Version;
 
-use super::Engine;
+use super::failing::shown;
+use super::{Engine, Rehearsal, ScriptRisk};
 use crate::failure::Failure;
 use crate::report::{Event, Level};
 use crate::set::SetError;
@@ -35,6 +37,10 @@ pub struct PlannedScript {
     pub implicit_commits: bool,
     /// Whether its version is below the database's.
     pub out_of_order: bool,
+    /// The SQL as it would be run, without secrets.
+    pub sql: String,
+    /// What it does to others, as far as the kinds of its statements tell.
+    pub risk: Option<ScriptRisk>,
 }
 
 /// What `migrate` did, or would do.
@@ -48,6 +54,8 @@ pub struct MigrateReport {
     pub planned: Vec<PlannedScript>,
     /// Whether the history table would be made (dry run only).
     pub creates_history: bool,
+    /// What a run that was rolled back came to (`--dry-run=rollback` only).
+    pub rehearsal: Option<Rehearsal>,
 }
 
 /// A plan that is being carried out.
@@ -104,6 +112,7 @@ impl Engine<'_> {
         if self.session.facts().read_only {
             return Err(read_only());
         }
+        self.refuse_pooler().await?;
         self.prepare_session().await?;
         self.before_migrate(exists).await?;
         if let Err(failure) = self.apply_all().await {
@@ -226,6 +235,7 @@ impl Engine<'_> {
         } else {
             self.run_step(&step, rank, resumes).await?;
         }
+        self.recorded_ranks.push(rank);
         course.next += 1;
         course.last_rank = course.last_rank.max(rank);
         Ok(course.next < course.plan.steps.len())
@@ -306,7 +316,7 @@ impl Engine<'_> {
         }
     }
 
-    fn say_failed(&self, path: &str, failure: &Failure, millis: u64) {
+    pub(super) fn say_failed(&self, path: &str, failure: &Failure, millis: u64) {
         let Failure::Script(script) = failure else { return };
         let server = script.error.server();
         self.reporter
@@ -350,6 +360,10 @@ impl Engine<'_> {
             let line = self.reporter.line(Level::Info, Event::Planned).with("before", &plan.before);
             line.with("validated", overview.rows().len()).tell();
         }
+        if plan.is_allowed() {
+            let ids: Vec<_> = plan.steps.iter().map(|step| step.id).collect();
+            self.refuse_risks(&ids).await?;
+        }
         Ok(Course { plan, next: 0, last_rank, resumes })
     }
 
@@ -363,13 +377,47 @@ impl Engine<'_> {
     }
 
     fn plan_from(&mut self, history: &History) -> Result<MigratePlan, SetError> {
-        let settings = self.settings.migration.clone();
+        let mut settings = self.settings.migration.clone();
+        let named = &self.common.request.out_of_order;
+        settings.out_of_order |= !named.is_empty();
         // The plan asks for facts while it borrows the scripts; both belong to us.
         let scripts = self.set.scripts().to_vec();
-        plan::plan_migrate(&scripts, history, &settings, |script| {
+        let plan = plan::plan_migrate(&scripts, history, &settings, |script| {
             let index = scripts.iter().position(|other| std::ptr::eq(other, script)).unwrap_or_default();
             self.facts_of(ScriptId(u32::try_from(index).unwrap_or(u32::MAX)))
-        })
+        })?;
+        Ok(if self.settings.migration.out_of_order { plan } else { self.only_named(plan) })
+    }
+
+    /// Of what is out of order only the versions that were named may run; the others are refused as they always are.
+    fn only_named(&self, mut plan: MigratePlan) -> MigratePlan {
+        let named = &self.common.request.out_of_order;
+        if named.is_empty() {
+            return plan;
+        }
+        let passes_over = |pattern: &IgnorePattern| {
+            pattern.kind != PatternType::Repeatable
+                && matches!(pattern.state, PatternState::Ignored | PatternState::Any)
+        };
+        let is_ignored = self.settings.migration.ignore_patterns.iter().any(passes_over);
+        plan.warnings.retain(|warning| warning.slug != "out-of-order-active");
+        let (may_run, others): (Vec<Step>, Vec<Step>) = plan.steps.into_iter().partition(|step| {
+            let version = self.set.script(step.id).version();
+            !step.out_of_order || version.is_some_and(|version| named.contains(version))
+        });
+        plan.steps = may_run;
+        if !is_ignored {
+            plan.refusals.extend(others.iter().map(|step| {
+                let script = self.set.script(step.id);
+                Finding::error(
+                    "migration-ignored",
+                    "it is older than what the database has, and was not named",
+                )
+                .in_script(script.script.clone())
+                .next_step("give it a version above the applied ones, or name it with --allow-out-of-order")
+            }));
+        }
+        plan
     }
 
     /// A failed row that we may take up again is no obstacle: its progress stands and its script is unchanged.
@@ -472,14 +520,26 @@ impl Engine<'_> {
         let course = self.plan(rows).await?;
         self.warn_about(&course.plan.warnings);
         self.version.clone_from(&course.plan.before);
-        let planned = course.plan.steps.iter().map(|step| self.planned(step)).collect();
+        let steps = course.plan.steps;
+        let ids: Vec<_> = steps.iter().map(|step| step.id).collect();
+        let mut risks = self.risks_of(&ids).await?.into_iter();
+        let mut planned = Vec::with_capacity(steps.len());
+        for step in &steps {
+            planned.push(self.planned(step, risks.next())?);
+        }
+        let rehearsal = if self.common.request.rehearse { Some(self.rehearse(&steps).await?) } else { None };
         let before = course.plan.before;
-        Ok(MigrateReport { after: before.clone(), before, planned, creates_history })
+        Ok(MigrateReport { after: before.clone(), before, planned, creates_history, rehearsal })
     }
 
-    fn planned(&self, step: &Step) -> PlannedScript {
+    /// The SQL of a script after its placeholders were replaced, without what is secret.
+    pub(super) fn shown_text(&self, id: ScriptId) -> Result<String, SetError> {
+        Ok(shown(&self.set.text(id)?, &self.settings))
+    }
+
+    fn planned(&self, step: &Step, risk: Option<ScriptRisk>) -> Result<PlannedScript, Failure> {
         let script = self.set.script(step.id);
-        PlannedScript {
+        Ok(PlannedScript {
             script: script.script.clone(),
             version: script.version().map(|version| version.as_str().to_owned()),
             description: script.name.description.clone(),
@@ -487,7 +547,9 @@ impl Engine<'_> {
             statements: step.statements,
             implicit_commits: step.implicit_commits,
             out_of_order: step.out_of_order,
-        }
+            sql: self.shown_text(step.id)?,
+            risk,
+        })
     }
 }
 
@@ -507,7 +569,7 @@ fn as_row(row: &NewRow) -> HistoryRow {
     }
 }
 
-fn read_only() -> Failure {
+pub(super) fn read_only() -> Failure {
     let error = whimbrel_database::ServerError {
         severity: "ERROR",
         sqlstate: "25006".to_owned(),

@@ -17,7 +17,7 @@ use crate::set::{self, BuiltIns, ScriptSet};
 use crate::settings::{CommonSettings, DatabaseSettings};
 
 /// A line about waiting is enough so often.
-pub(super) const SAY_AGAIN: Duration = Duration::from_secs(5);
+pub(crate) const SAY_AGAIN: Duration = Duration::from_secs(5);
 
 impl<'a> Engine<'a> {
     /// Connects, with the patience that was asked for, and reads the scripts.
@@ -62,6 +62,7 @@ impl<'a> Engine<'a> {
             timeouts: common.timeouts,
             attempts: Default::default(),
             ran: Vec::new(),
+            recorded_ranks: Vec::new(),
             version: None,
             before: None,
             repeatables_begun: false,
@@ -129,7 +130,7 @@ async fn begin_with_init_sql(session: &mut Session, settings: &DatabaseSettings)
         .map_err(Failure::database("run the SQL that every session begins with (initSql)"))
 }
 
-async fn connect(
+pub(crate) async fn connect(
     settings: &DatabaseSettings,
     common: &CommonSettings,
     reporter: &Reporter,

@@ -174,7 +174,7 @@ impl Engine<'_> {
         }
     }
 
-    async fn roll_back(&mut self, id: ScriptId, interruption: Interruption) -> Failure {
+    pub(super) async fn roll_back(&mut self, id: ScriptId, interruption: Interruption) -> Failure {
         // A connection that is gone has rolled back by itself.
         if let Err(error) = self.session.rollback().await {
             tracing::debug!(target: "whimbrel", "no rollback was needed: {error}");

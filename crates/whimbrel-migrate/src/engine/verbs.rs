@@ -1,11 +1,11 @@
 //! The verbs that look at the history or change nothing but it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 use whimbrel_migration::baseline::{BaselineDecision, decide_baseline};
 use whimbrel_migration::finding::Finding;
-use whimbrel_migration::history::{History, RowType};
+use whimbrel_migration::history::{History, HistoryRow, RowType};
 use whimbrel_migration::name::Event;
 use whimbrel_migration::repair::{RepairAction, plan_repair};
 use whimbrel_migration::script::ResolvedScript;
@@ -13,7 +13,7 @@ use whimbrel_migration::sql;
 use whimbrel_migration::state::{Category, Overview, State};
 use whimbrel_migration::validate::{Purpose, validate};
 
-use super::{Engine, callbacks};
+use super::{Engine, ScriptRisk, callbacks};
 use crate::failure::Failure;
 use crate::report::{self, Level};
 
@@ -45,6 +45,12 @@ pub struct InfoRow {
     pub checksum: Option<i32>,
     /// The file, where there is one.
     pub file: Option<String>,
+    /// The run that wrote its row.
+    pub run: Option<String>,
+    /// The digest of the image that it ran from.
+    pub image: Option<String>,
+    /// Why, where somebody had to say it.
+    pub reason: Option<String>,
 }
 
 /// What `info` found.
@@ -58,6 +64,8 @@ pub struct InfoReport {
     pub schema_empty: bool,
     /// Its lines.
     pub migrations: Vec<InfoRow>,
+    /// What pending scripts do to others (`--risk` only).
+    pub risks: Vec<ScriptRisk>,
 }
 
 /// What `validate` found.
@@ -117,6 +125,8 @@ impl Engine<'_> {
             empty.map_err(Failure::database("look at the schema"))?
         };
         let history = history.unwrap_or_default();
+        let runs = if history_exists { self.runs_by_rank().await? } else { HashMap::new() };
+        let run_of = |row: Option<&HistoryRow>| row.and_then(|row| runs.get(&row.installed_rank));
         let overview = Overview::build(self.set.scripts(), &history, &self.settings.migration)?;
         self.version = overview.current_version().map(|version| version.as_str().to_owned());
         let migrations = overview
@@ -135,9 +145,14 @@ impl Engine<'_> {
                 execution_time: row.applied.map(|applied| applied.execution_time),
                 checksum: row.checksum(),
                 file: row.script.map(|(id, _)| self.set.path(id).display().to_string()),
+                run: run_of(row.applied).map(|run| run.run.clone()),
+                image: run_of(row.applied).and_then(|run| run.image.clone()),
+                reason: run_of(row.applied).and_then(|run| run.reason.clone()),
             })
             .collect();
-        Ok(InfoReport { version: self.version.clone(), history_exists, schema_empty, migrations })
+        let pending: Vec<_> = overview.pending().map(|(id, _)| id).collect();
+        let risks = if self.common.request.risk { self.risks_of(&pending).await? } else { Vec::new() };
+        Ok(InfoReport { version: self.version.clone(), history_exists, schema_empty, migrations, risks })
     }
 
     /// Compares files and history.
@@ -277,7 +292,7 @@ impl Engine<'_> {
         Ok(BaselineReport { version, already_there })
     }
 
-    async fn missing_schemas(&mut self) -> Result<Vec<String>, Failure> {
+    pub(super) async fn missing_schemas(&mut self) -> Result<Vec<String>, Failure> {
         let mut missing = Vec::new();
         for schema in std::iter::once(&self.table.schema).chain(&self.settings.more_schemas) {
             let there = self.session.schema_exists(schema).await;

@@ -13,6 +13,7 @@ use super::info_filter::InfoFilter;
 use super::sources::{Surroundings, is_known, unknown};
 use super::values::Values;
 use crate::cli::Verb;
+use crate::request::Request;
 use crate::settings::{CommonSettings, DatabaseSettings, GRACE, RunSettings};
 use crate::timeouts::Timeouts;
 
@@ -188,6 +189,7 @@ fn settings<E: Environment>(
         grace: GRACE,
         deadline: None,
         timeouts: Timeouts::default(),
+        request: Request::default(),
         clean_enabled: !values.boolean("cleanDisabled")?.unwrap_or(true),
         termination_log: environment.get(env::TERMINATION_LOG).map(PathBuf::from),
         report: None,

@@ -140,6 +140,9 @@ mod tests {
             execution_time: None,
             checksum: None,
             file: None,
+            run: None,
+            image: None,
+            reason: None,
         }
     }
 

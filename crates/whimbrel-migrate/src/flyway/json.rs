@@ -54,6 +54,8 @@ pub(super) fn document(settings: &RunSettings, run: &Run) -> Value {
             "flywayVersion": FOLLOWED_VERSION, "database": name(database), "warnings": [], "operation": "baseline",
             "successfullyBaselined": true, "baselineVersion": report.version,
         }),
+        // Verbs that Flyway's command line does not have.
+        (Some(Report::Undo(_) | Report::Stamp(_) | Report::Ping(_) | Report::Wait(_)), None) => json!({}),
         (Some(Report::Clean(report)), None) => json!({
             "flywayVersion": FOLLOWED_VERSION, "database": name(database), "warnings": [], "operation": "clean",
             "schemasCleaned": report.cleaned, "schemasDropped": report.dropped,

@@ -187,6 +187,8 @@ pub(super) fn answer(printer: &Printer, settings: &RunSettings, run: &Run) {
                 printer.line(format!("Successfully baselined schema with version: {}", report.version));
             }
         }
+        // Verbs that Flyway's command line does not have.
+        Some(Report::Undo(_) | Report::Stamp(_) | Report::Ping(_) | Report::Wait(_)) => {}
         Some(Report::Clean(report)) => {
             let took = format!("(execution time {})", time(turn.millis));
             printer.line(format!("Successfully dropped pre-schema database level objects {took}"));

@@ -1,0 +1,236 @@
+//! `undo`: one applied version after the other, each with the row that takes it out of the history.
+
+use std::time::Instant;
+
+use serde::Serialize;
+use whimbrel_migration::history::{NewRow, RowType};
+use whimbrel_migration::plan::{RunMode, decide_run};
+use whimbrel_migration::record::{ScriptOutcome, ScriptRecord};
+use whimbrel_migration::scan::{Piece, Scanner};
+use whimbrel_migration::undo::{UndoPlan, UndoStep, UndoTarget, plan_undo};
+
+use super::Engine;
+use super::failing::{Interruption, StatementPlace};
+use super::transactional::millis;
+use crate::failure::{Failure, Kept};
+use crate::report::{Event, Level};
+
+/// One version that is, or would be, taken back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UndoneVersion {
+    /// The version.
+    pub version: String,
+    /// The description of what was applied.
+    pub description: String,
+    /// The undo script.
+    pub script: String,
+    /// How it runs.
+    pub run: RunMode,
+    /// How many statements it has.
+    pub statements: u64,
+    /// The SQL as it would be run, without secrets (dry run only).
+    pub sql: Option<String>,
+}
+
+/// What `undo` did, or would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct UndoReport {
+    /// The version before.
+    pub before: Option<String>,
+    /// The version afterwards, or now.
+    pub after: Option<String>,
+    /// What was taken back, or would be, in this order.
+    pub undone: Vec<UndoneVersion>,
+}
+
+impl Engine<'_> {
+    /// Takes applied versions back.
+    pub async fn undo(&mut self) -> Result<UndoReport, Failure> {
+        let plan = self.plan_undo().await?;
+        self.before.clone_from(&plan.before);
+        self.version.clone_from(&plan.before);
+        for finding in &plan.warnings {
+            self.warn_about(std::slice::from_ref(finding));
+        }
+        let mut undone = Vec::with_capacity(plan.steps.len());
+        for step in &plan.steps {
+            undone.push(self.undone(step)?);
+        }
+        let before = plan.before.clone();
+        if self.common.dry_run || plan.steps.is_empty() {
+            return Ok(UndoReport { after: before.clone(), before, undone });
+        }
+        if self.session.facts().read_only {
+            return Err(super::migrate::read_only());
+        }
+        self.refuse_pooler().await?;
+        self.prepare_session().await?;
+        let mut index = 0;
+        while let Some(expected) = plan.steps.get(index) {
+            self.patience.check()?;
+            self.lock().await?;
+            let run = undone[index].run;
+            match self.undo_locked(expected, run).await {
+                Ok(()) => self.unlock().await?,
+                Err(failure) => {
+                    self.unlock_quietly().await;
+                    if !self.may_try_again(&failure) {
+                        return Err(failure);
+                    }
+                    self.pause_before_retry(&failure).await?;
+                    continue;
+                }
+            }
+            index += 1;
+        }
+        for version in &mut undone {
+            version.sql = None;
+        }
+        Ok(UndoReport { before, after: self.version.clone(), undone })
+    }
+
+    async fn plan_undo(&mut self) -> Result<UndoPlan, Failure> {
+        let history = self.history().await?.unwrap_or_default();
+        let target = self.common.request.undo_target.clone();
+        let plan = plan_undo(self.set.scripts(), &history, &self.settings.migration, &target)?;
+        if plan.refusals.is_empty() { Ok(plan) } else { Err(Failure::Refused(plan.refusals)) }
+    }
+
+    /// How a step would run, found out before anything does.
+    fn undone(&mut self, step: &UndoStep) -> Result<UndoneVersion, Failure> {
+        let facts = self.facts_of(step.id)?;
+        let script = self.set.script(step.id);
+        let run = decide_run(&facts, &script.conf, &self.settings.migration)
+            .map_err(|refusal| Failure::Refused(vec![*refusal.in_script(script)]))?;
+        let sql = if self.common.dry_run { Some(self.shown_text(step.id)?) } else { None };
+        Ok(UndoneVersion {
+            version: step.version.clone(),
+            description: step.row.description.clone(),
+            script: self.set.script(step.id).script.clone(),
+            run,
+            statements: facts.statements,
+            sql,
+        })
+    }
+
+    /// Under the lock: only if the version that was planned still is the next one.
+    async fn undo_locked(&mut self, expected: &UndoStep, run: RunMode) -> Result<(), Failure> {
+        let history = self.history().await?.unwrap_or_default();
+        let every = UndoTarget::Last;
+        let now = plan_undo(self.set.scripts(), &history, &self.settings.migration, &every)?;
+        let still_last = now.steps.first().is_some_and(|step| step.undoes == expected.undoes);
+        let above = self.common.request.undo_target != UndoTarget::Last;
+        let still_there = history.rows().any(|row| row.installed_rank == expected.undoes)
+            && !history.rows().any(|row| {
+                row.row_type == RowType::Delete
+                    && row.version == expected.row.version
+                    && row.installed_rank > expected.undoes
+            });
+        if !(still_there && (still_last || above)) {
+            return Err(super::stamp::moved("undo").into());
+        }
+        let rank = history.next_rank(&RowType::Delete);
+        let row = NewRow { installed_rank: rank, success: true, ..expected.row.clone() };
+        self.undo_script(expected, row, run).await?;
+        let history = self.history().await?.unwrap_or_default();
+        let plan = plan_undo(self.set.scripts(), &history, &self.settings.migration, &UndoTarget::Last)?;
+        self.version = plan.before;
+        Ok(())
+    }
+
+    async fn undo_script(&mut self, step: &UndoStep, row: NewRow, run: RunMode) -> Result<(), Failure> {
+        let script = self.set.script(step.id);
+        let (path, description) = (script.script.clone(), script.name.description.clone());
+        let line = |level, event| {
+            self.reporter
+                .line(level, event)
+                .database(&self.settings.name)
+                .script(&path)
+                .with("version", &step.version)
+        };
+        line(Level::Info, Event::ScriptStarted)
+            .with("run_mode", run)
+            .say(&format!("taking version {} back with {path}", step.version));
+        let started = Instant::now();
+        let rank = row.installed_rank;
+        let ran = match run {
+            RunMode::InTransaction => self.run_with_row(step.id, row, None).await,
+            _ => self.undo_outside(step, row, run).await,
+        };
+        let millis = *ran.as_ref().unwrap_or(&millis(started));
+        let record = |outcome| ScriptRecord {
+            script: path.clone(),
+            version: Some(step.version.clone()),
+            description,
+            outcome,
+            millis,
+        };
+        if let Err(failure) = ran {
+            if self.may_try_again(&failure) {
+                return Err(failure);
+            }
+            if matches!(failure, Failure::Script(_)) {
+                self.ran.push(record(ScriptOutcome::Failed));
+            }
+            self.say_failed(&path, &failure, millis);
+            return Err(failure);
+        }
+        self.attempts = Default::default();
+        self.recorded_ranks.push(rank);
+        self.ran.push(record(ScriptOutcome::Applied));
+        self.reporter
+            .line(Level::Info, Event::ScriptApplied)
+            .database(&self.settings.name)
+            .script(&path)
+            .with("version", &step.version)
+            .with("millis", millis)
+            .say(&format!("version {} is taken back, in {millis} ms", step.version));
+        Ok(())
+    }
+
+    /// An undo script that cannot run in a transaction. A failed one leaves no row: the version still counts as
+    /// applied, since Flyway does not know half an undo.
+    async fn undo_outside(&mut self, step: &UndoStep, row: NewRow, run: RunMode) -> Result<u64, Failure> {
+        let text = self.set.text(step.id)?;
+        self.take_limits(step.id, &text)?;
+        let limits = self.timeouts.outside();
+        self.session.limit_statements(&limits).await.map_err(Failure::database("limit the statements"))?;
+        let started = Instant::now();
+        let total = usize::try_from(self.facts_of(step.id)?.statements).unwrap_or(usize::MAX);
+        let mut scanner = Scanner::new(self.settings.migration.dialect);
+        scanner.feed(text.as_bytes());
+        scanner.finish();
+        let mut done = 0;
+        let script = self.set.script(step.id).script.clone();
+        loop {
+            let piece = scanner.next_piece();
+            let statement: StatementPlace = match piece {
+                Err(error) => return Err(error.to_finding().in_script(script).into()),
+                Ok(None) => break,
+                Ok(Some(Piece::Statement(statement))) => (&statement).into(),
+                Ok(Some(_)) => continue,
+            };
+            match self.run_statement(step.id, &statement, None).await {
+                Ok(()) => done += 1,
+                Err(Interruption::Statement(failed)) => {
+                    let kept = match (run, done) {
+                        (RunMode::ManagesOwnTransactions, _) => Kept::ItsOwn,
+                        (_, 0) => Kept::Nothing,
+                        _ => Kept::Statements { done, total },
+                    };
+                    return Err(self.script_failure(step.id, run, *failed, kept));
+                }
+                Err(Interruption::Stopped(stopped)) => return Err(stopped.into()),
+                Err(Interruption::Scan(error)) => return Err(error.to_finding().in_script(script).into()),
+                Err(Interruption::Ours(failure)) => return Err(failure),
+            }
+        }
+        let write = "write the row of a version that was taken back";
+        self.session.rollback().await.map_err(Failure::database(write))?;
+        self.session.reset().await.map_err(Failure::database(write))?;
+        let millis = millis(started);
+        let row = NewRow { execution_time: i32::try_from(millis).unwrap_or(i32::MAX), ..row };
+        self.session.append_history(&self.table, &row).await.map_err(Failure::database(write))?;
+        Ok(millis)
+    }
+}

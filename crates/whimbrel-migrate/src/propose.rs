@@ -1,0 +1,88 @@
+//! `propose-undo`: a `U__` script from the statements that have an exact inverse. It is shown, or written beside its
+//! script for somebody to read; nothing runs it.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use whimbrel_cli::error::{CommandError, ErrorKind};
+use whimbrel_migration::dialect::Dialect;
+use whimbrel_migration::inverse::{self, Missing};
+use whimbrel_migration::name::{NamingRules, ScriptKind};
+use whimbrel_migration::version::Version;
+
+use crate::files;
+
+/// A proposed undo script.
+#[derive(Debug, Serialize)]
+pub struct Proposed {
+    /// The database of the project.
+    pub database: String,
+    /// The script that it would take back.
+    pub script: String,
+    /// The file that it would be.
+    pub file: PathBuf,
+    /// Its text.
+    pub text: String,
+    /// Whether it takes back everything.
+    pub complete: bool,
+    /// What has no exact inverse.
+    pub missing: Vec<Missing>,
+    /// Whether the file was written.
+    pub written: bool,
+}
+
+/// Reads the script of this version and proposes what takes it back; `None` where no location has that version.
+///
+/// # Errors
+/// When the script cannot be read or cut into statements.
+pub fn propose(
+    database: &str,
+    locations: &[PathBuf],
+    version: &Version,
+    dialect: Dialect,
+) -> Result<Option<Proposed>, CommandError> {
+    let naming = NamingRules::default();
+    let found = files::list(locations, |name| naming.is_candidate(name)).map_err(CommandError::usage)?;
+    for file in found.files {
+        let Ok(name) = naming.parse(&file.name) else { continue };
+        if name.kind != ScriptKind::Versioned || name.version.as_ref() != Some(version) {
+            continue;
+        }
+        let bytes = files::read(&file.path).map_err(CommandError::usage)?;
+        let proposal = inverse::propose(dialect, &bytes).map_err(|error| {
+            CommandError::new(ErrorKind::No, error.to_finding().in_script(&file.script).to_string())
+        })?;
+        let rest = file.name.strip_prefix(&naming.versioned_prefix).unwrap_or(&file.name);
+        let undo = file.path.with_file_name(format!("U{rest}"));
+        let head = format!(
+            "-- Takes {} back. Proposed from its statements: read it before it is needed.\n",
+            file.script
+        );
+        return Ok(Some(Proposed {
+            database: database.to_owned(),
+            script: file.script,
+            file: undo,
+            text: format!("{head}{}", proposal.script()),
+            complete: proposal.is_complete(),
+            missing: proposal.missing().into_iter().cloned().collect(),
+            written: false,
+        }));
+    }
+    Ok(None)
+}
+
+impl Proposed {
+    /// Writes the file, unless there is one already.
+    ///
+    /// # Errors
+    /// When there is one, or it cannot be written.
+    pub fn write(&mut self) -> Result<(), CommandError> {
+        if self.file.exists() {
+            let message = format!("{} is there already", self.file.display());
+            return Err(CommandError::new(ErrorKind::Refused, message).hinted("remove it first, or keep it"));
+        }
+        fs_err::write(&self.file, &self.text).map_err(CommandError::usage)?;
+        self.written = true;
+        Ok(())
+    }
+}
