@@ -49,7 +49,7 @@ fn a_script_that_waits_for_a_lock_gives_up_lets_others_pass_and_comes_again() {
     let shop = birds();
     let report = holding(&shop, "SELECT * FROM bird");
     shop.write("V2__b.sql", "CREATE TABLE b (id int);\nALTER TABLE bird ADD COLUMN name text;\n");
-    let mut runner = Running::start(shop.command("migrate").args(["--lock-timeout", "400ms"]));
+    let mut runner = Running::start(shop.command("migrate").args(["--lock-timeout", "1500ms"]));
     let said = runner.line_with("trying again in", MINUTE);
     for part in ["V2__b.sql at", "sql/V2__b.sql:2:1", "a-long-report", "SELECT * FROM bird", "(1 of 10)"] {
         assert!(said.contains(part), "{part:?} is missing in {said}");
