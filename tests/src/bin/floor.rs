@@ -83,7 +83,8 @@ impl Connection {
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [url, folder] = arguments.as_slice() else { return Err(io::Error::other("floor URL FOLDER")) };
-    let mut files: Vec<_> = fs_err::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    let mut files: Vec<_> =
+        fs_err::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     files.sort();
     let mut connection = Connection::open(url)?;
     connection.query(

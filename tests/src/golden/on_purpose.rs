@@ -151,6 +151,18 @@ pub static REASONS: &[Reason] = &[
         },
     },
     Reason {
+        slug: "conf-of-its-script",
+        why: "a .conf belongs to the script of exactly its name; Flyway also takes one with other letter case",
+        applies: |situation, _| {
+            let names: Vec<&str> = situation.names().collect();
+            let scripts = || names.iter().map(|name| format!("{name}.conf"));
+            names.iter().filter(|name| name.to_lowercase().ends_with(".conf")).any(|conf| {
+                !scripts().any(|wanted| wanted == *conf)
+                    && scripts().any(|wanted| wanted.eq_ignore_ascii_case(conf))
+            })
+        },
+    },
+    Reason {
         slug: "long-description",
         why: "a description of more than 200 characters is shortened by every verb; there repair or baseline fails on it, or writes it whole (SQLite)",
         applies: |situation, differences| {
