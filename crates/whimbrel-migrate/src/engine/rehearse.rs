@@ -93,7 +93,7 @@ impl Engine<'_> {
         }
         if let Err(error) = self.session.query("SET CONSTRAINTS ALL IMMEDIATE").await {
             let note = "this came up at the end of the script, when deferred constraints were checked";
-            let failed = self.at_the_end(step.id, text, error, note);
+            let failed = self.at_the_end(step.id, text.lines().count().max(1) as u64, error, note);
             let failed = super::failing::Interruption::Statement(Box::new(failed));
             return Err(self.roll_back(step.id, failed).await);
         }
