@@ -88,20 +88,29 @@ fn strongest<'a>(names: impl Iterator<Item = &'a str>) -> Option<usize> {
 fn the_server_takes_the_locks_and_rewrites_that_are_foretold() {
     let database = Database::create("risk");
     database.ask(SETUP);
+    // Every statement is rolled back, so these hold all the time.
+    let fact = |sql: String| database.ask(&sql);
+    let tables = ["bird", "egg"].map(|table| {
+        let oid = fact(format!("SELECT '{table}'::regclass::oid"));
+        let file = fact(format!("SELECT pg_relation_filenode('{table}')"));
+        (table, oid, file)
+    });
+    let asked = tables.each_ref().map(|(_, oid, _)| {
+        format!(
+            "SELECT coalesce(string_agg(mode, ','), '') || '|' || coalesce(pg_relation_filenode({oid}), 0) \
+             FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation' AND relation = {oid}"
+        )
+    });
     let mut wrong = Vec::new();
     for statement in STATEMENTS {
         let impacts = risk::assess(Dialect::PostgreSql, statement.as_bytes()).expect("well formed");
-        for table in ["bird", "egg"] {
+        let answer =
+            database.ask(&format!("BEGIN; {statement}; {} UNION ALL {}; ROLLBACK", asked[0], asked[1]));
+        for ((table, _, file), answer) in tables.iter().zip(answer.lines()) {
             let about: Vec<_> = impacts
                 .iter()
-                .filter(|impact| impact.table.as_ref().is_some_and(|name| name.name == table))
+                .filter(|impact| impact.table.as_ref().is_some_and(|name| name.name == *table))
                 .collect();
-            let oid = database.ask(&format!("SELECT '{table}'::regclass::oid"));
-            let file = database.ask(&format!("SELECT pg_relation_filenode({oid})"));
-            let answer = database.ask(&format!(
-                "BEGIN; {statement}; SELECT coalesce(string_agg(mode, ','), '') || '|' || coalesce(pg_relation_filenode({oid}), 0) \
-                 FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation' AND relation = {oid}; ROLLBACK"
-            ));
             let (modes, file_now) = answer.rsplit_once('|').expect("two columns");
             let taken = strongest(modes.split(','));
             let foretold = strongest(about.iter().map(|impact| impact.lock.name));
