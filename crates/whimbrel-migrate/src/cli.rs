@@ -11,7 +11,7 @@ use whimbrel_migration::risk::Level;
 
 use crate::timeouts::Timeouts;
 
-/// Apply SQL migrations to PostgreSQL, with Flyway's schema history
+/// Apply SQL migrations to PostgreSQL, MySQL, MariaDB or SQLite, with Flyway's schema history
 #[derive(Clone, Debug, Parser)]
 #[command(name = "whimbrel-migrate", version, disable_help_subcommand = true)]
 pub struct Cli {

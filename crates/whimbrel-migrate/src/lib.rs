@@ -1,4 +1,4 @@
-//! The runner: applies SQL migrations to PostgreSQL, with Flyway's schema history.
+//! The runner: applies SQL migrations to PostgreSQL, MySQL, MariaDB or SQLite, with Flyway's schema history.
 //!
 //! `main.rs` of this crate and the front door call [`run::run`] with parsed arguments; a flow that has its own settings
 //! and its own stop calls [`run::run_with`]. Everything that decides lives in `whimbrel_migration`, everything that
