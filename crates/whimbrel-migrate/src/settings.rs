@@ -1,10 +1,11 @@
 //! What a run has to know, put together once: flags over environment over project file over defaults.
 
+pub mod layers;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use secrecy::SecretString;
 use uuid::Uuid;
 use whimbrel_cli::args::GlobalArgs;
 use whimbrel_cli::env::{self, Environment};
@@ -12,7 +13,7 @@ use whimbrel_cli::error::{CommandError, ErrorKind};
 use whimbrel_cli::project::{Migrate, Project};
 use whimbrel_database::Target;
 use whimbrel_migration::encoding::Encoding;
-use whimbrel_migration::history::{BASELINE_DESCRIPTION, DEFAULT_TABLE};
+use whimbrel_migration::history::DEFAULT_TABLE;
 use whimbrel_migration::name::NamingRules;
 use whimbrel_migration::settings::{IgnorePattern, Settings};
 use whimbrel_migration::version::Version;
@@ -208,7 +209,7 @@ pub fn resolve(
     let project = match Project::find(global.config.as_deref(), folder) {
         Ok(project) => project,
         Err(error) => {
-            return match flyway_database(environment)? {
+            return match layers::flyway_database(environment, folder)? {
                 Some(database) => {
                     let databases = vec![with_options(verb, database, options, environment)?];
                     Ok(RunSettings { verb, databases, common })
@@ -227,8 +228,7 @@ pub fn resolve(
                 credentials::resolve(&name, database, environment, &secrets).map_err(credentials_error)?;
             let mut settings = DatabaseSettings::new(&name, found.target, project.locations(database));
             settings.warnings = found.warnings;
-            settings.placeholders = project.placeholders(database);
-            settings.schema.clone_from(&database.schema);
+            layers::fill_project_database(&project, database, environment, &mut settings)?;
             with_options(verb, settings, options, environment)
         })
         .collect::<Result<_, CommandError>>()?;
@@ -310,8 +310,9 @@ fn with_options(
     if let Some(version) = &options.baseline_version {
         migration.baseline_version = Version::parse(version).map_err(CommandError::usage)?;
     }
-    migration.baseline_description =
-        options.baseline_description.clone().unwrap_or_else(|| BASELINE_DESCRIPTION.to_owned());
+    if let Some(description) = &options.baseline_description {
+        migration.baseline_description.clone_from(description);
+    }
     if !options.ignore.is_empty() {
         migration.ignore_patterns = options
             .ignore
@@ -320,31 +321,4 @@ fn with_options(
             .collect::<Result<_, _>>()?;
     }
     Ok(database)
-}
-
-/// Without a project file, the variables of Flyway's own image name the one database.
-fn flyway_database(environment: &impl Environment) -> Result<Option<DatabaseSettings>, CommandError> {
-    let Some(url) = environment.get("FLYWAY_URL") else { return Ok(None) };
-    let (mut target, warnings) = Target::parse(&SecretString::from(url))
-        .map_err(|error| CommandError::new(ErrorKind::Secret, error).hinted("look at FLYWAY_URL"))?;
-    if let Some(user) = environment.get("FLYWAY_USER") {
-        target = target.with_user(user);
-    }
-    if let Some(password) = environment.get("FLYWAY_PASSWORD") {
-        target = target.with_password(SecretString::from(password));
-    }
-    let locations = environment.get("FLYWAY_LOCATIONS").unwrap_or_else(|| "filesystem:sql".to_owned());
-    let locations = locations
-        .split(',')
-        .map(|location| PathBuf::from(location.trim().trim_start_matches("filesystem:")))
-        .collect();
-    let name = target.database_name().to_owned();
-    let mut database = DatabaseSettings::new(name, target, locations);
-    database.warnings = warnings.iter().map(ToString::to_string).collect();
-    for (name, value) in environment.all() {
-        if let Some(placeholder) = name.strip_prefix("FLYWAY_PLACEHOLDERS_") {
-            database.placeholders.insert(placeholder.to_ascii_lowercase(), value);
-        }
-    }
-    Ok(Some(database))
 }

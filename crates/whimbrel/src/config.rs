@@ -29,7 +29,8 @@ struct Document<'a> {
 
 pub(crate) fn show(global: &GlobalArgs, printer: &Printer) -> Result<ExitCode, CommandError> {
     let project = up::find_project(global)?;
-    let settings = collect(&project, &ProcessEnvironment);
+    let mut settings = collect(&project, &ProcessEnvironment);
+    lay_over(&mut settings, whimbrel_migrate::settings::layers::shown(&project, &ProcessEnvironment)?);
     if printer.is_json() {
         let project = project.path.display().to_string();
         printer.json(&Document { schema: 1, project, settings: &settings });
@@ -41,6 +42,19 @@ pub(crate) fn show(global: &GlobalArgs, printer: &Printer) -> Result<ExitCode, C
         printer.line(format!("{name:name_width$}  {value:value_width$}  {origin}"));
     }
     Ok(ExitCode::Done)
+}
+
+/// Adds settings of other sources, each in its place between those that are there.
+fn lay_over(settings: &mut Vec<NamedSetting>, others: Vec<NamedSetting>) {
+    for other in others {
+        let there = settings.iter_mut().find(|setting| setting.name == other.name);
+        match there {
+            Some(there) if there.origin.strength() > other.origin.strength() => {}
+            Some(there) => *there = other,
+            None => settings.push(other),
+        }
+    }
+    settings.sort_by(|a, b| a.name.cmp(&b.name));
 }
 
 /// The project's settings, then those of the environment. Secrets are in neither: they have sources of their own.
@@ -72,6 +86,23 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+
+    #[test]
+    fn flyways_files_are_beneath_the_project_file_and_secrets_hidden() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("whimbrel.toml");
+        fs_err::write(&path, "[flyway]\ntable = \"t\"\n[databases.a]\nlocations = [\"a\"]\n").unwrap();
+        let conf = "flyway.table=old\nflyway.mixed=true\nflyway.placeholders.api_token=canary\n";
+        fs_err::write(folder.path().join("flyway.conf"), conf).unwrap();
+        let project = Project::load(&path).unwrap();
+        let environment = BTreeMap::new();
+        let mut settings = collect(&project, &environment);
+        lay_over(&mut settings, whimbrel_migrate::settings::layers::shown(&project, &environment).unwrap());
+        let value =
+            |name: &str| settings.iter().find(|setting| setting.name == name).map(|it| it.value.as_str());
+        assert_eq!((value("flyway.table"), value("flyway.mixed")), (Some("t"), Some("true")));
+        assert_eq!(value("flyway.placeholders.api_token"), Some("***"));
+    }
 
     #[test]
     fn the_environment_wins_over_the_file_and_says_so() {

@@ -76,6 +76,9 @@ pub struct ProjectFile {
     /// `[placeholders]`: for every database.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub placeholders: BTreeMap<String, String>,
+    /// `[flyway]`: parameters of Flyway's, by its names, for every database.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub flyway: BTreeMap<String, FlywayValue>,
     /// `[databases.<name>]`.
     pub databases: BTreeMap<String, Database>,
 }
@@ -216,6 +219,35 @@ pub struct Database {
     /// Placeholders of this database alone.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub placeholders: BTreeMap<String, String>,
+    /// Parameters of Flyway's for this database alone.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub flyway: BTreeMap<String, FlywayValue>,
+}
+
+/// The value of a parameter of Flyway's, in the form that its file can have.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(untagged)]
+pub enum FlywayValue {
+    /// `outOfOrder = true`
+    Switch(bool),
+    /// `target = 3`
+    Number(i64),
+    /// `table = "history"`
+    Text(String),
+    /// `schemas = ["app", "audit"]`
+    List(Vec<String>),
+}
+
+impl FlywayValue {
+    /// As on Flyway's command line.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Switch(value) => value.to_string(),
+            Self::Number(value) => value.to_string(),
+            Self::Text(value) => value.clone(),
+            Self::List(items) => items.join(","),
+        }
+    }
 }
 
 /// The names of the keys in a secret: a URL (with or without user and password beside it), or the parts of one.

@@ -19,6 +19,7 @@ pub fn resolved_settings(project: &Project) -> Result<String, toml::ser::Error> 
             keys: Keys::default(),
             schema: database.schema.clone(),
             placeholders: database.placeholders.clone(),
+            flyway: database.flyway.clone(),
         };
         (name.to_owned(), in_image)
     };
@@ -27,6 +28,7 @@ pub fn resolved_settings(project: &Project) -> Result<String, toml::ser::Error> 
         check: project.file.check.clone(),
         migrate: project.file.migrate.clone(),
         placeholders: project.file.placeholders.clone(),
+        flyway: project.file.flyway.clone(),
         databases: project.enabled().map(resolved).collect(),
         ..ProjectFile::default()
     };

@@ -125,7 +125,10 @@ fn connection<E: Environment>(
 }
 
 /// Refuses what is not honoured, and names what is left aside.
-fn judge(values: &Values) -> Result<Vec<String>, String> {
+///
+/// # Errors
+/// The first parameter that is refused, with the reason.
+pub fn judge(values: &Values) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     for (name, setting) in values.iter() {
         let Some(parameter) = parameter::find(name) else { continue };
