@@ -299,7 +299,7 @@ fn with_options(
     database.placeholders.extend(env::placeholders(environment));
     database.placeholders.extend(options.placeholder.iter().cloned());
     // Undo scripts belong to the set; only `undo` runs them.
-    database.naming.undo_prefix = Some(UNDO_PREFIX.to_owned());
+    database.naming.undo_prefix.get_or_insert_with(|| UNDO_PREFIX.to_owned());
     let migration = &mut database.migration;
     if let Some(target) = options.target.as_ref().filter(|_| verb != Verb::Undo) {
         migration.target = target.parse().map_err(CommandError::usage)?;

@@ -135,6 +135,9 @@ fn names(values: &Values, database: &mut DatabaseSettings) {
     set(&mut naming.versioned_prefix, text("sqlMigrationPrefix"));
     set(&mut naming.repeatable_prefix, text("repeatableSqlMigrationPrefix"));
     set(&mut naming.baseline_prefix, text("baselineMigrationPrefix"));
+    if let Some(prefix) = values.filled("undoSqlMigrationPrefix") {
+        naming.undo_prefix = Some(prefix.to_owned());
+    }
     set(&mut naming.separator, values.filled("sqlMigrationSeparator").map(str::to_owned));
     let suffixes = values.list("sqlMigrationSuffixes");
     set(&mut naming.suffixes, Some(suffixes).filter(|suffixes| !suffixes.is_empty()));
