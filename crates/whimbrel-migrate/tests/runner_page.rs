@@ -16,16 +16,16 @@ fn repository() -> PathBuf {
 }
 
 fn page() -> String {
-    fs_err::read_to_string(repository().join("docs/runner.md")).unwrap()
+    fs_err::read_to_string(repository().join("docs/runner.md")).expect("docs/runner.md is read")
 }
 
 fn sources(folder: &Path, texts: &mut Vec<String>) {
-    for entry in fs_err::read_dir(folder).unwrap().flatten() {
+    for entry in fs_err::read_dir(folder).expect("the sources are listed").flatten() {
         let path = entry.path();
         if path.is_dir() {
             sources(&path, texts);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs_err::read_to_string(&path).unwrap();
+            let text = fs_err::read_to_string(&path).expect("a source is read");
             // Tests make findings of their own.
             texts.push(text.split("#[cfg(test)]").next().unwrap_or_default().to_owned());
         }
