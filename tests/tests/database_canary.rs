@@ -241,7 +241,7 @@ fn no_way_to_miss_the_database_tells_the_password() {
             runner("unknown host", &format!("postgres://{user}:{encoded}@nowhere.invalid/{name}"), 4),
             runner("password as port", &format!("postgres://127.0.0.1:{encoded}/{name}"), 3),
             runner("bad port", &format!("postgres://{user}:{encoded}@127.0.0.1:http/{name}"), 3),
-            runner("bad scheme", &format!("mysql://{user}:{encoded}@{place}/{name}"), 3),
+            runner("bad scheme", &format!("oracle://{user}:{encoded}@{place}/{name}"), 3),
             runner("bad encoding", &format!("postgres://{user}:{encoded}%zz@{place}/{name}"), 3),
             runner("only a password", raw, 3),
             runner(
@@ -410,7 +410,7 @@ fn the_secrets_check_tells_no_value() {
         (&format!("{good}\n"), "app", PASSWORD, 3),
         (&good, "app", &format!("{PASSWORD}\n"), 3),
         (&format!("postgres://app:{PASSWORD}@db:5432/app"), "app", PASSWORD, 3),
-        (&format!("mysql://app:{encoded}@db/app"), "app", PASSWORD, 3),
+        (&format!("oracle://app:{encoded}@db/app"), "app", PASSWORD, 3),
         (&format!("postgres://app:{encoded}@db:{encoded}/app"), "app", PASSWORD, 3),
         (&twice, "app", PASSWORD, 3),
         (&good, "app", &STANDARD.encode(PASSWORD), 3),

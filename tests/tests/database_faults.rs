@@ -176,7 +176,7 @@ fn wrong_password_and_missing_database_end_at_once_without_telling_the_password(
         good.strip_suffix(&shop.database.name).map(|before| format!("{before}nowhere")).expect("its name");
     let unreachable = good.replace(&host_and_port(), "127.0.0.1:9");
     let no_host = good.replace(&host_and_port(), "no-such-host.invalid:5432");
-    let bad_scheme = wrong_password.replace("postgres://", "mysql://");
+    let bad_scheme = wrong_password.replace("postgres://", "oracle://");
     for (url, code, part) in [
         (&wrong_password, 4, "28P01"),
         (&no_database, 4, "3D000"),
