@@ -97,31 +97,35 @@ impl Session {
         self.transaction(&statements).await
     }
 
-    /// Records the success: the row (in the place of a failed one), and no more progress.
-    pub async fn record_success(&mut self, history: &TableName, row: &NewRow) -> Result<(), DatabaseError> {
-        let statements = [
-            sql::delete_failed_row(history, row.installed_rank),
-            sql::insert_row(history, row, self.installed_by.as_deref()),
-            delete(history, &row.script),
-        ];
+    /// Records the success: the row (in the place of a failed one), and no more progress of this script.
+    pub async fn record_success(
+        &mut self,
+        history: &TableName,
+        row: &NewRow,
+        script: &str,
+    ) -> Result<(), DatabaseError> {
+        let statements = self.success(history, row, Some(script));
         self.transaction(&statements).await
     }
 
-    /// The same inside of a transaction that is open; `had_progress` says whether there is a record to forget.
+    /// The same inside of a transaction that is open; without a script there is no progress to forget.
     pub async fn record_success_here(
         &mut self,
         history: &TableName,
         row: &NewRow,
-        had_progress: bool,
+        script: Option<&str>,
     ) -> Result<(), DatabaseError> {
+        let statements = self.success(history, row, script);
+        self.query(&statements.join(";\n")).await.map(drop)
+    }
+
+    fn success(&self, history: &TableName, row: &NewRow, script: Option<&str>) -> Vec<String> {
         let mut statements = vec![
             sql::delete_failed_row(history, row.installed_rank),
             sql::insert_row(history, row, self.installed_by.as_deref()),
         ];
-        if had_progress {
-            statements.push(delete(history, &row.script));
-        }
-        self.query(&statements.join(";\n")).await.map(drop)
+        statements.extend(script.map(|script| delete(history, script)));
+        statements
     }
 
     /// Forgets what is void.

@@ -6,11 +6,13 @@ mod group;
 mod locking;
 mod migrate;
 mod open;
+mod own;
 mod pooler;
 mod records;
 mod rehearse;
 mod retrying;
 mod risks;
+mod running;
 mod segments;
 mod stamp;
 mod stepwise;
@@ -56,7 +58,7 @@ pub struct Engine<'a> {
     table: TableName,
     set: ScriptSet,
     /// What is known about the statements of scripts that were planned.
-    facts: HashMap<ScriptId, ScanFacts>,
+    facts: HashMap<ScriptId, (ScanFacts, Directives)>,
     /// The limits of the script at hand, and how often it was tried.
     timeouts: Timeouts,
     attempts: retrying::Attempts,
@@ -139,23 +141,36 @@ impl Engine<'_> {
         }
     }
 
-    /// What the statements of a script are, looked at once.
+    /// What the statements of a script are.
     fn facts_of(&mut self, id: ScriptId) -> Result<ScanFacts, SetError> {
-        if let Some(facts) = self.facts.get(&id) {
-            return Ok(facts.clone());
+        self.look_at(id).map(|(facts, _)| facts.clone())
+    }
+
+    /// What a script says about how it wants to be run.
+    fn directives_of(&mut self, id: ScriptId) -> Result<Directives, SetError> {
+        self.look_at(id).map(|(_, directives)| *directives)
+    }
+
+    /// Reads a script once.
+    fn look_at(&mut self, id: ScriptId) -> Result<&(ScanFacts, Directives), SetError> {
+        if !self.facts.contains_key(&id) {
+            let read = self.read(id)?;
+            self.facts.insert(id, read);
         }
+        Ok(&self.facts[&id])
+    }
+
+    fn read(&self, id: ScriptId) -> Result<(ScanFacts, Directives), SetError> {
         let script = || self.set.script(id).script.clone();
         let unreadable = |error| SetError::of_source(error, &script());
         let (head, mut source) = self.set.source(id)?.begin().map_err(unreadable)?;
         // Before anything runs: a script that nobody could limit must not be found halfway.
-        Directives::parse(&head).map_err(|error| error.to_finding().in_script(script()))?;
+        let directives = Directives::parse(&head).map_err(|error| error.to_finding().in_script(script()))?;
         let mut reader = scan::FactsReader::new(self.settings.migration.dialect);
         let cannot_be_cut = |error: scan::ScanError| error.to_finding().in_script(script());
         while let Some(text) = source.next().map_err(unreadable)? {
             reader.feed(text.as_bytes()).map_err(cannot_be_cut)?;
         }
-        let facts = reader.finish().map_err(cannot_be_cut)?;
-        self.facts.insert(id, facts.clone());
-        Ok(facts)
+        Ok((reader.finish().map_err(cannot_be_cut)?, directives))
     }
 }

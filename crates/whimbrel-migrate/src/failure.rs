@@ -127,6 +127,8 @@ pub struct ScriptFailure {
     pub description: String,
     /// Whether it ran outside of a transaction.
     pub non_transactional: bool,
+    /// Whether it takes a version back.
+    pub undoes: bool,
     /// Line, from 1.
     pub line: u64,
     /// Column in characters, from 1.
@@ -285,18 +287,34 @@ impl ScriptFailure {
 
     fn hints(&self) -> Vec<String> {
         let mut hints: Vec<String> = self.error.server().and_then(server_hint).into_iter().collect();
-        hints.push(match self.kept {
+        hints.push(if self.undoes { self.undo_hint() } else { self.migrate_hint() }.to_owned());
+        hints
+    }
+
+    fn migrate_hint(&self) -> &'static str {
+        match self.kept {
             Kept::Nothing if self.non_transactional => {
                 "correct what stopped it and run migrate again; or run repair, then change the script"
-                    .to_owned()
             }
-            Kept::Nothing => "correct the script and run migrate again".to_owned(),
-            Kept::Statements { .. } => "correct what stopped it and run migrate again: it goes on with this \
-                 statement; to change the script instead, undo by hand what was kept and run repair first"
-                .to_owned(),
-            Kept::ItsOwn => "undo by hand what was kept, run repair, then run migrate again".to_owned(),
-        });
-        hints
+            Kept::Nothing => "correct the script and run migrate again",
+            Kept::Statements { .. } => {
+                "correct what stopped it and run migrate again: it goes on with this statement; to change the script \
+                 instead, undo by hand what was kept and run repair first"
+            }
+            Kept::ItsOwn => "undo by hand what was kept, run repair, then run migrate again",
+        }
+    }
+
+    /// A version that is half taken back still counts as applied.
+    fn undo_hint(&self) -> &'static str {
+        match self.kept {
+            Kept::Nothing => "correct the script and run undo again",
+            Kept::Statements { .. } => {
+                "correct what stopped it and run undo again: it goes on with this statement; a script that was changed \
+                 starts anew"
+            }
+            Kept::ItsOwn => "make good by hand what was kept, then run undo again",
+        }
     }
 }
 
@@ -505,6 +523,7 @@ mod tests {
             version: Some("2".to_owned()),
             description: "b".to_owned(),
             non_transactional: false,
+            undoes: false,
             line: 4,
             column: 13,
             statement_line: 3,

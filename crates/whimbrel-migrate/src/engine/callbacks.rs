@@ -165,16 +165,13 @@ impl Engine<'_> {
         interruption: Interruption,
     ) -> Failure {
         let kept = if mode == RunMode::InTransaction { Kept::Nothing } else { Kept::ItsOwn };
-        match interruption {
-            Interruption::Statement(failed) => match self.script_failure(id, mode, *failed, kept) {
-                Failure::Script(failure) => Failure::Callback { event, failure },
-                other => other,
-            },
-            Interruption::Stopped(stopped) => Failure::Stopped(stopped),
-            Interruption::Scan(error) => {
-                error.to_finding().in_script(self.set.script(id).script.clone()).into()
-            }
-            Interruption::Ours(failure) => failure,
+        let failed = match self.statement_of(id, interruption) {
+            Ok(failed) => failed,
+            Err(failure) => return failure,
+        };
+        match self.script_failure(id, mode, failed, kept) {
+            Failure::Script(failure) => Failure::Callback { event, failure },
+            other => other,
         }
     }
 

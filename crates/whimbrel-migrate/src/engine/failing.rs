@@ -1,6 +1,7 @@
 //! From a statement that failed to a failure that explains itself.
 
 use whimbrel_database::DatabaseError;
+use whimbrel_migration::name::ScriptKind;
 use whimbrel_migration::plan::RunMode;
 use whimbrel_migration::redact::{names_a_secret, redact_values};
 use whimbrel_migration::scan::{Place, ScanError, Statement};
@@ -53,6 +54,18 @@ impl FailedStatement {
         };
         let excerpt = statement.excerpt(position.map(|_| line), settings);
         Self { line, column, statement_line: statement.place.line, excerpt, notes: Vec::new(), error }
+    }
+
+    /// An error that belongs to no statement of the script.
+    pub(super) fn at_line(line: u64, error: DatabaseError, note: &str) -> Self {
+        Self {
+            line,
+            column: 1,
+            statement_line: line,
+            excerpt: String::new(),
+            notes: vec![note.to_owned()],
+            error,
+        }
     }
 }
 
@@ -132,6 +145,22 @@ fn cut(line: &str) -> String {
 }
 
 impl Engine<'_> {
+    /// The statement that failed, or the failure that is no statement's.
+    pub(super) fn statement_of(
+        &self,
+        id: ScriptId,
+        interruption: Interruption,
+    ) -> Result<FailedStatement, Failure> {
+        match interruption {
+            Interruption::Statement(failed) => Ok(*failed),
+            Interruption::Stopped(stopped) => Err(Failure::Stopped(stopped)),
+            Interruption::Scan(error) => {
+                Err(error.to_finding().in_script(self.set.script(id).script.clone()).into())
+            }
+            Interruption::Ours(failure) => Err(failure),
+        }
+    }
+
     /// The failure of a script.
     pub(super) fn script_failure(
         &self,
@@ -147,6 +176,7 @@ impl Engine<'_> {
             version: script.version().map(|version| version.as_str().to_owned()),
             description: script.name.description.clone(),
             non_transactional: run != RunMode::InTransaction,
+            undoes: script.name.kind == ScriptKind::Undo,
             line: failed.line,
             column: failed.column,
             statement_line: failed.statement_line,

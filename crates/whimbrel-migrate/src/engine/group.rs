@@ -8,9 +8,9 @@ use whimbrel_migration::plan::{RunMode, Step};
 use whimbrel_migration::record::{ScriptOutcome, ScriptRecord};
 
 use super::Engine;
-use super::failing::Interruption;
+use super::failing::{FailedStatement, Interruption};
 use super::migrate::Course;
-use super::transactional::millis;
+use super::transactional::{millis, whole};
 use crate::failure::{Failure, Kept};
 
 impl Engine<'_> {
@@ -56,7 +56,7 @@ impl Engine<'_> {
             (Err(error), _) => {
                 let note = "this came up when the group was committed";
                 let interruption =
-                    Interruption::Statement(Box::new(self.at_the_end(last.id, 1, error, note)));
+                    Interruption::Statement(Box::new(FailedStatement::at_line(1, error, note)));
                 return Err(self.roll_back_group(last, interruption).await);
             }
             (Ok(()), _) => {}
@@ -84,14 +84,14 @@ impl Engine<'_> {
         self.fire_inside(Event::BeforeEachMigrate).await?;
         self.say_started(step);
         let text = self.set.text(step.id).map_err(|error| Interruption::Ours(error.into()))?;
-        self.take_limits(step.id, &text).map_err(Interruption::Ours)?;
+        self.take_limits(step.id).map_err(Interruption::Ours)?;
         let limits = self.timeouts.in_transaction();
         self.session.limit_statements(&limits).await.map_err(ours("limit the statements"))?;
         self.run_statements(step.id, &text).await?;
         self.fire_inside(Event::AfterEachMigrate).await?;
         self.patience.check().map_err(Interruption::Stopped)?;
         self.session.reset().await.map_err(ours("reset the session"))?;
-        let time = i32::try_from(millis(started)).unwrap_or(i32::MAX);
+        let time = whole(millis(started));
         let row = NewRow::of_script(self.set.script(step.id), rank, time, true);
         self.session.append_history(&self.table, &row).await.map_err(ours("write the history row"))?;
         Ok(row)
@@ -105,15 +105,9 @@ impl Engine<'_> {
             RunMode::ManagesOwnTransactions => Kept::ItsOwn,
             _ => Kept::Nothing,
         };
-        match interruption {
-            Interruption::Statement(failed) => {
-                self.script_failure(step.id, RunMode::InTransaction, *failed, kept)
-            }
-            Interruption::Stopped(stopped) => Failure::Stopped(stopped),
-            Interruption::Scan(error) => {
-                error.to_finding().in_script(self.set.script(step.id).script.clone()).into()
-            }
-            Interruption::Ours(failure) => failure,
+        match self.statement_of(step.id, interruption) {
+            Ok(failed) => self.script_failure(step.id, RunMode::InTransaction, failed, kept),
+            Err(failure) => failure,
         }
     }
 

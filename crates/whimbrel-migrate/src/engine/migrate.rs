@@ -15,6 +15,7 @@ use whimbrel_migration::state::Overview;
 use whimbrel_migration::version::Version;
 
 use super::failing::shown;
+use super::running::Work;
 use super::{Engine, Rehearsal, ScriptRisk};
 use crate::failure::Failure;
 use crate::report::{Event, Level};
@@ -243,15 +244,8 @@ impl Engine<'_> {
 
     async fn run_step(&mut self, step: &Step, rank: i32, resumes: Option<Progress>) -> Result<(), Failure> {
         let started = std::time::Instant::now();
-        let ran = match step.run {
-            RunMode::InTransaction if !self.table.dialect.transactional_ddl() => {
-                self.run_in_segments(step, rank, resumes).await
-            }
-            RunMode::InTransaction => self.run_in_transaction(step, rank).await,
-            RunMode::StatementByStatement | RunMode::ManagesOwnTransactions => {
-                self.run_stepwise(step, rank, resumes).await
-            }
-        };
+        let row = NewRow::of_script(self.set.script(step.id), rank, 0, true);
+        let ran = self.run_script(&Work::step(step, row), resumes).await;
         let millis = *ran.as_ref().unwrap_or(&super::transactional::millis(started));
         if let Err(failure) = ran {
             if self.may_try_again(&failure) {

@@ -8,6 +8,7 @@ use whimbrel_migration::finding::Finding;
 use whimbrel_migration::plan::{RunMode, Step};
 
 use super::Engine;
+use super::failing::{FailedStatement, Interruption};
 use super::transactional::millis;
 use crate::failure::Failure;
 use crate::report::{Event, Level};
@@ -57,7 +58,7 @@ impl Engine<'_> {
                 continue;
             }
             let text = self.set.text(step.id)?;
-            self.take_limits(step.id, &text)?;
+            self.take_limits(step.id)?;
             let limits = self.timeouts.in_transaction();
             self.session
                 .limit_statements(&limits)
@@ -93,8 +94,8 @@ impl Engine<'_> {
         }
         if let Err(error) = self.session.query("SET CONSTRAINTS ALL IMMEDIATE").await {
             let note = "this came up at the end of the script, when deferred constraints were checked";
-            let failed = self.at_the_end(step.id, text.lines().count().max(1) as u64, error, note);
-            let failed = super::failing::Interruption::Statement(Box::new(failed));
+            let failed = FailedStatement::at_line(text.lines().count().max(1) as u64, error, note);
+            let failed = Interruption::Statement(Box::new(failed));
             return Err(self.roll_back(step.id, failed).await);
         }
         let between = "SET CONSTRAINTS ALL DEFERRED";

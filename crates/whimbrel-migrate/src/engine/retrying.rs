@@ -4,7 +4,6 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use whimbrel_migration::dialect::Dialect;
-use whimbrel_migration::directive::Directives;
 use whimbrel_migration::finding::Finding;
 use whimbrel_migration::script::ScriptId;
 
@@ -23,9 +22,8 @@ pub(super) struct Attempts {
 
 impl Engine<'_> {
     /// Takes the limits of a script: what it says itself, else those of the run.
-    pub(super) fn take_limits(&mut self, id: ScriptId, text: &str) -> Result<(), Failure> {
-        let directives = Directives::parse(text)
-            .map_err(|error| error.to_finding().in_script(self.set.script(id).script.clone()))?;
+    pub(super) fn take_limits(&mut self, id: ScriptId) -> Result<(), Failure> {
+        let directives = self.directives_of(id)?;
         self.timeouts = self.common.timeouts.of_script(&directives);
         let asked = self.timeouts.lock.is_some() || self.timeouts.statement.is_some();
         if asked && self.session.dialect() != Dialect::PostgreSql {

@@ -16,13 +16,13 @@ use whimbrel_database::{Progress, RolledBack};
 use whimbrel_migration::finding::Finding;
 use whimbrel_migration::history::NewRow;
 use whimbrel_migration::name;
-use whimbrel_migration::plan::{RunMode, Step};
+use whimbrel_migration::plan::RunMode;
 use whimbrel_migration::scan::Effect;
 use whimbrel_migration::script::ScriptId;
 
 use super::Engine;
 use super::failing::{FailedStatement, Interruption};
-use super::stepwise::{Part, parts, whole};
+use super::running::{Part, Work};
 use super::transactional::millis;
 use crate::failure::{Failure, Kept};
 use crate::report::{Event, Level};
@@ -43,8 +43,6 @@ struct Course {
 /// Where and when a script stopped.
 #[derive(Clone, Copy)]
 struct At {
-    id: ScriptId,
-    rank: i32,
     /// The statement that did not end well.
     index: usize,
     /// Whether it commits.
@@ -52,48 +50,51 @@ struct At {
     millis: u64,
 }
 
+impl Course {
+    fn new(progress: Progress) -> Self {
+        let recorded = progress.statements_done > 0 || progress.failed;
+        let killed_at = (recorded && !progress.failed).then_some(progress.statements_done);
+        Self { progress, open_since: None, locked: false, recorded, killed_at }
+    }
+}
+
 impl Engine<'_> {
     /// Runs a script whose DDL commits.
     pub(super) async fn run_in_segments(
         &mut self,
-        step: &Step,
-        rank: i32,
+        work: &Work<'_>,
         resumes: Option<Progress>,
     ) -> Result<u64, Failure> {
-        let id = step.id;
-        let text = self.set.text(id)?;
+        let id = work.id;
         let started = Instant::now();
-        let parts = parts(self.settings.migration.dialect, &text).map_err(|error| {
-            Failure::from(error.to_finding().in_script(self.set.script(id).script.clone()))
-        })?;
+        self.limit_session().await?;
+        let parts = self.parts_of(id)?;
         let progress = match resumes {
             Some(progress) => progress,
-            None => self.interrupted(id, rank, parts.len()).await?,
+            None => self.interrupted(work, parts.len()).await?,
         };
-        let recorded = progress.statements_done > 0 || progress.failed;
-        let killed_at = (recorded && !progress.failed).then_some(progress.statements_done);
-        let mut course = Course { progress, open_since: None, locked: false, recorded, killed_at };
+        let mut course = Course::new(progress);
         self.take_up_again(id, &parts, &course.progress).await?;
         if commits_early(&parts) {
             // The table of records is made here: inside of a transaction that would be DDL too.
             self.record(&mut course).await?;
         }
-        self.fire_between(name::Event::BeforeEachMigrate).await?;
-        self.say_started(step);
+        self.begin_each(work).await?;
         let first = course.progress.statements_done;
         for (index, part) in parts.iter().enumerate().skip(first) {
             if let Err(interruption) = self.run_one(id, part, index, parts.len(), &mut course).await {
-                let at = At { id, rank, index, commits: commits(part), millis: millis(started) };
-                return Err(self.stopped_in_segment(at, course, interruption).await);
+                let at = At { index, commits: commits(part), millis: millis(started) };
+                return Err(self.stopped_in_segment(work, at, course, interruption).await);
             }
         }
-        if let Err(interruption) = self.fire_inside(name::Event::AfterEachMigrate).await {
-            let at = At { id, rank, index: parts.len(), commits: false, millis: millis(started) };
-            return Err(self.stopped_in_segment(at, course, interruption).await);
+        if work.step.is_some()
+            && let Err(interruption) = self.fire_inside(name::Event::AfterEachMigrate).await
+        {
+            let at = At { index: parts.len(), commits: false, millis: millis(started) };
+            return Err(self.stopped_in_segment(work, at, course, interruption).await);
         }
         let millis = millis(started);
-        let row = NewRow::of_script(self.set.script(id), rank, whole(millis), true);
-        self.end_with_row(&course, &row)
+        self.end_segments(&course, &work.applied(millis))
             .await
             .map_err(Failure::database("write the history row of a script that was applied"))?;
         Ok(millis)
@@ -142,7 +143,7 @@ impl Engine<'_> {
     }
 
     /// The row goes into the transaction that is open, so that a script without DDL and its row are one.
-    async fn end_with_row(
+    async fn end_segments(
         &mut self,
         course: &Course,
         row: &NewRow,
@@ -153,7 +154,8 @@ impl Engine<'_> {
         if course.open_since.is_none() {
             self.session.begin().await?;
         }
-        self.session.record_success_here(&self.table, row, course.recorded).await?;
+        let recorded = course.recorded.then_some(course.progress.script.as_str());
+        self.session.record_success_here(&self.table, row, recorded).await?;
         self.session.commit().await
     }
 
@@ -206,6 +208,7 @@ impl Engine<'_> {
     /// Rolls back what can be, and writes down what stayed.
     async fn stopped_in_segment(
         &mut self,
+        work: &Work<'_>,
         at: At,
         mut course: Course,
         interruption: Interruption,
@@ -218,26 +221,23 @@ impl Engine<'_> {
             (course.progress.statements_done, is_known) =
                 done_after(rolled_back, &course, at.index, at.commits);
         }
-        let failed = match interruption {
-            Interruption::Statement(failed) => *failed,
-            Interruption::Stopped(stopped) => {
-                if course.recorded
+        match self.statement_of(work.id, interruption) {
+            Ok(failed) => self.failed_segment(work, at, course, failed, is_known).await,
+            Err(failure) => {
+                if matches!(failure, Failure::Stopped(_))
+                    && course.recorded
                     && let Err(failure) = self.record(&mut course).await
                 {
                     tracing::warn!(target: "whimbrel", "{failure}");
                 }
-                return Failure::Stopped(stopped);
+                failure
             }
-            Interruption::Scan(error) => {
-                return error.to_finding().in_script(self.set.script(at.id).script.clone()).into();
-            }
-            Interruption::Ours(failure) => return failure,
-        };
-        self.failed_segment(at, course, failed, is_known).await
+        }
     }
 
     async fn failed_segment(
         &mut self,
+        work: &Work<'_>,
         at: At,
         mut course: Course,
         mut failed: FailedStatement,
@@ -264,13 +264,13 @@ impl Engine<'_> {
             );
         }
         if !failed.error.is_connection_lost() {
-            let row = NewRow::of_script(self.set.script(at.id), at.rank, whole(at.millis), false);
-            if let Err(failure) = self.record_failed_segment(&mut course, &row, is_known).await {
+            let recorded = self.record_failed_segment(work, &mut course, is_known, at.millis).await;
+            if let Err(failure) = recorded {
                 failed.notes.push(format!("the failure could not be written into the history: {failure}"));
             }
         }
         // Which statements are rolled back does not hang on how the script was meant to run.
-        self.script_failure(at.id, RunMode::StatementByStatement, failed, kept)
+        self.script_failure(work.id, RunMode::StatementByStatement, failed, kept)
     }
 
     async fn roll_back_segment(&mut self, course: &Course) -> RolledBack {
@@ -284,23 +284,26 @@ impl Engine<'_> {
 
     async fn record_failed_segment(
         &mut self,
+        work: &Work<'_>,
         course: &mut Course,
-        row: &NewRow,
         is_known: bool,
+        millis: u64,
     ) -> Result<(), Failure> {
+        if is_known {
+            // The table of records is made here: the failed row and the record are one transaction.
+            self.session.reset().await.map_err(Failure::database("write the failed row"))?;
+            self.record(course).await?;
+            return self.record_failure(work, &course.progress, millis).await;
+        }
+        // Nobody can go on from here: what is done is not known.
         let write = "write the failed row";
         self.session.reset().await.map_err(Failure::database(write))?;
-        if !is_known {
-            // Nobody can go on from here: what is done is not known.
-            if course.recorded {
-                let deleted = self.session.delete_progress(&self.table, &course.progress.script).await;
-                deleted.map_err(Failure::database(write))?;
-            }
-            return self.session.append_history(&self.table, row).await.map_err(Failure::database(write));
+        if course.recorded {
+            let deleted = self.session.delete_progress(&self.table, &course.progress.script).await;
+            deleted.map_err(Failure::database(write))?;
         }
-        self.record(course).await?;
-        let written = self.session.record_failure(&self.table, row, &course.progress).await;
-        written.map_err(Failure::database(write))
+        let Some(row) = work.failed(millis) else { return Ok(()) };
+        self.session.append_history(&self.table, &row).await.map_err(Failure::database(write))
     }
 }
 

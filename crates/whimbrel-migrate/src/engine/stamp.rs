@@ -94,8 +94,9 @@ impl Engine<'_> {
         if actions != report.actions {
             return Err(moved(verb.name()).into());
         }
+        let by = self.settings.installed_by.as_deref();
         let statements: Vec<String> =
-            actions.iter().map(|action| sql::insert_row(&self.table, action.row(), None)).collect();
+            actions.iter().map(|action| sql::insert_row(&self.table, action.row(), by)).collect();
         let written = self.session.transaction(&statements).await;
         written.map_err(Failure::database("write the rows"))?;
         let history = self.history().await?.unwrap_or_default();

@@ -13,112 +13,80 @@
 use std::time::Instant;
 
 use whimbrel_database::{DatabaseError, IndexState, Progress};
-use whimbrel_migration::history::NewRow;
 use whimbrel_migration::name;
-use whimbrel_migration::plan::{RunMode, Step};
-use whimbrel_migration::scan::{Effect, Piece, Scanner};
+use whimbrel_migration::plan::RunMode;
+use whimbrel_migration::scan::Effect;
 use whimbrel_migration::script::ScriptId;
 
 use super::Engine;
-use super::failing::{FailedStatement, Interruption, StatementPlace};
+use super::failing::{FailedStatement, Interruption};
+use super::running::{Part, Work};
 use super::transactional::millis;
 use crate::failure::{Failure, Kept};
 use crate::report::{Event, Level};
 use crate::settings::DatabaseSettings;
 
-/// A statement of the script, with its COPY data.
-pub(super) struct Part {
-    pub(super) place: StatementPlace,
-    pub(super) effect: Effect,
-    data: Option<Vec<u8>>,
-}
-
 impl Engine<'_> {
     /// Runs a script outside of a transaction.
     pub(super) async fn run_stepwise(
         &mut self,
-        step: &Step,
-        rank: i32,
+        work: &Work<'_>,
         resumes: Option<Progress>,
     ) -> Result<u64, Failure> {
-        let (id, mode, statements) = (step.id, step.run, step.statements);
-        let text = self.set.text(id)?;
-        self.take_limits(id, &text)?;
-        let limits = self.timeouts.outside();
-        self.session.limit_statements(&limits).await.map_err(Failure::database("limit the statements"))?;
         let started = Instant::now();
-        let total = usize::try_from(statements).unwrap_or(usize::MAX);
-        let mut progress = match mode {
-            RunMode::ManagesOwnTransactions => self.fresh(id, rank, total),
-            _ => match resumes {
-                Some(progress) => progress,
-                None => self.interrupted(id, rank, total).await?,
-            },
+        self.limit_session().await?;
+        let parts = self.parts_of(work.id)?;
+        let mut progress = match resumes {
+            Some(progress) => progress,
+            None => self.interrupted(work, parts.len()).await?,
         };
-        if progress.statements_done > 0 || progress.new_index.is_some() {
-            let message = format!(
-                "{} goes on with statement {} of {total}",
-                progress.script,
-                progress.statements_done + 1
-            );
-            self.say(Level::Warn, Event::Notice, &message);
-        }
-        let parts = parts(self.settings.migration.dialect, &text).map_err(|error| {
-            Failure::from(error.to_finding().in_script(self.set.script(id).script.clone()))
-        })?;
-        self.fire_between(name::Event::BeforeEachMigrate).await?;
-        self.say_started(step);
+        self.say_goes_on(&progress);
+        self.begin_each(work).await?;
         let resumed_at = progress.statements_done;
-        self.repeat_settings(id, &parts[..resumed_at.min(parts.len())]).await?;
+        self.repeat_settings(work.id, &parts[..resumed_at.min(parts.len())]).await?;
         for (index, part) in parts.iter().enumerate().skip(resumed_at) {
             let was_under_way = index == resumed_at && progress.new_index.is_some();
-            let ran = match self.before_statement(mode).await {
-                Ok(()) if mode == RunMode::ManagesOwnTransactions => {
-                    self.run_statement(id, &part.place, part.data.as_deref()).await
-                }
-                Ok(()) => self.run_part(id, part, &mut progress, was_under_way).await,
-                Err(interruption) => Err(interruption),
-            };
-            let ran = match ran {
-                Ok(()) => self.after_statement(mode).await,
-                Err(interruption) => Err(interruption),
-            };
+            let ran = self.run_part_hooked(work, part, &mut progress, was_under_way).await;
             if let Err(interruption) = ran {
-                return Err(self
-                    .stopped_midway(id, rank, mode, &progress, interruption, millis(started))
-                    .await);
+                return Err(self.stopped_midway(work, &progress, interruption, millis(started)).await);
             }
             progress.statements_done = index + 1;
             progress.new_index = None;
         }
-        self.leave_transaction(mode).await?;
-        self.fire_between(name::Event::AfterEachMigrate).await?;
+        if work.step.is_some() {
+            self.fire_between(name::Event::AfterEachMigrate).await?;
+        }
         self.session.reset().await.map_err(Failure::database("reset the session"))?;
         let millis = millis(started);
-        let row = NewRow::of_script(self.set.script(id), rank, whole(millis), true);
-        let recorded = match mode {
-            RunMode::ManagesOwnTransactions => self.session.append_history(&self.table, &row).await,
-            _ => self.session.record_success(&self.table, &row).await,
-        };
+        let recorded =
+            self.session.record_success(&self.table, &work.applied(millis), &progress.script).await;
         recorded.map_err(Failure::database("write the history row of a script that was applied"))?;
         Ok(millis)
     }
 
-    /// Within a transaction of the script's own, callbacks belong to it.
-    async fn before_statement(&mut self, mode: RunMode) -> Result<(), Interruption> {
-        match mode {
-            RunMode::ManagesOwnTransactions => {
-                self.fire_inside(name::Event::BeforeEachMigrateStatement).await
-            }
-            _ => self.fire_between(name::Event::BeforeEachMigrateStatement).await.map_err(Interruption::Ours),
+    fn say_goes_on(&self, progress: &Progress) {
+        if progress.statements_done > 0 || progress.new_index.is_some() {
+            let (next, total) = (progress.statements_done + 1, progress.statements);
+            let message = format!("{} goes on with statement {next} of {total}", progress.script);
+            self.say(Level::Warn, Event::Notice, &message);
         }
     }
 
-    async fn after_statement(&mut self, mode: RunMode) -> Result<(), Interruption> {
-        match mode {
-            RunMode::ManagesOwnTransactions => self.fire_inside(name::Event::AfterEachMigrateStatement).await,
-            _ => self.fire_between(name::Event::AfterEachMigrateStatement).await.map_err(Interruption::Ours),
+    /// Runs one statement with its callbacks, which are no part of what is done for it.
+    async fn run_part_hooked(
+        &mut self,
+        work: &Work<'_>,
+        part: &Part,
+        progress: &mut Progress,
+        was_under_way: bool,
+    ) -> Result<(), Interruption> {
+        if work.step.is_none() {
+            return self.run_part(work.id, part, progress, was_under_way).await;
         }
+        let before = self.fire_between(name::Event::BeforeEachMigrateStatement).await;
+        before.map_err(Interruption::Ours)?;
+        self.run_part(work.id, part, progress, was_under_way).await?;
+        self.fire_between(name::Event::AfterEachMigrateStatement).await.map_err(Interruption::Ours)
     }
 
     /// What was SET by statements that are done belongs to the session that did it: it is set again.
@@ -247,18 +215,14 @@ impl Engine<'_> {
     }
 
     /// The record of an earlier run that was killed while it ran this script, or a fresh one.
-    pub(super) async fn interrupted(
-        &mut self,
-        id: ScriptId,
-        rank: i32,
-        total: usize,
-    ) -> Result<Progress, Failure> {
-        let fresh = self.fresh(id, rank, total);
+    pub(super) async fn interrupted(&mut self, work: &Work<'_>, total: usize) -> Result<Progress, Failure> {
+        let fresh = self.fresh(work.id, work.rank(), total);
         let found = self.session.read_progress(&self.table, &fresh.script).await;
         let found = found.map_err(Failure::database("read the progress of a script"))?;
         let Some(found) = found else { return Ok(fresh) };
-        let fits = !found.failed
-            && found.installed_rank == rank
+        // The failed row of a migration has been looked at before; an undo has none.
+        let fits = (!found.failed || work.step.is_none())
+            && found.installed_rank == fresh.installed_rank
             && found.checksum == fresh.checksum
             && found.statements == total;
         if fits {
@@ -285,33 +249,27 @@ impl Engine<'_> {
     /// Writes down where it ended, and says what was kept.
     async fn stopped_midway(
         &mut self,
-        id: ScriptId,
-        rank: i32,
-        mode: RunMode,
+        work: &Work<'_>,
         progress: &Progress,
         interruption: Interruption,
         millis: u64,
     ) -> Failure {
-        let mut failed = match interruption {
-            Interruption::Statement(failed) => *failed,
-            // The record stands, and the next run goes on by itself.
-            Interruption::Stopped(stopped) => return Failure::Stopped(stopped),
-            Interruption::Scan(error) => {
-                return error.to_finding().in_script(self.set.script(id).script.clone()).into();
-            }
-            Interruption::Ours(failure) => return failure,
+        // Where we were asked to stop, the record stands, and the next run goes on by itself.
+        let mut failed = match self.statement_of(work.id, interruption) {
+            Ok(failed) => failed,
+            Err(failure) => return failure,
         };
-        let kept = match mode {
-            RunMode::ManagesOwnTransactions => Kept::ItsOwn,
-            _ if progress.statements_done > 0 => {
-                Kept::Statements { done: progress.statements_done, total: progress.statements }
-            }
-            _ => self.kept_index(progress).await,
+        let kept = match progress.statements_done {
+            0 => self.kept_index(progress).await,
+            done => Kept::Statements { done, total: progress.statements },
         };
-        if let Err(failure) = self.record_failure(id, rank, mode, progress, &failed, millis).await {
+        // After a lost connection the record stands too; the next run finds out what became of the statement.
+        if !failed.error.is_connection_lost()
+            && let Err(failure) = self.record_failure(work, progress, millis).await
+        {
             failed.notes.push(format!("the failure could not be written into the history: {failure}"));
         }
-        self.script_failure(id, mode, failed, kept)
+        self.script_failure(work.id, work.run, failed, kept)
     }
 
     /// A first statement that failed can leave an INVALID index behind.
@@ -323,63 +281,24 @@ impl Engine<'_> {
         }
     }
 
-    async fn record_failure(
+    /// Records the failure; of an undo only how far it came.
+    pub(super) async fn record_failure(
         &mut self,
-        id: ScriptId,
-        rank: i32,
-        mode: RunMode,
+        work: &Work<'_>,
         progress: &Progress,
-        failed: &FailedStatement,
         millis: u64,
     ) -> Result<(), Failure> {
-        if failed.error.is_connection_lost() {
-            // The record stands; the next run finds out what became of the statement.
-            return Ok(());
-        }
         let write = "write the failed row";
-        self.leave_transaction(mode).await?;
         self.session.reset().await.map_err(Failure::database(write))?;
-        let row = NewRow::of_script(self.set.script(id), rank, whole(millis), false);
-        let written = match mode {
-            RunMode::ManagesOwnTransactions => self.session.append_history(&self.table, &row).await,
-            _ => self.session.record_failure(&self.table, &row, progress).await,
+        let written = match work.failed(millis) {
+            Some(row) => self.session.record_failure(&self.table, &row, progress).await,
+            None => {
+                let progress = Progress { failed: true, ..progress.clone() };
+                self.session.write_progress(&self.table, &progress).await
+            }
         };
         written.map_err(Failure::database(write))
     }
-
-    /// A script that manages its own transactions may leave one open.
-    async fn leave_transaction(&mut self, mode: RunMode) -> Result<(), Failure> {
-        if mode == RunMode::ManagesOwnTransactions {
-            self.session.rollback().await.map_err(Failure::database("end the script's transaction"))?;
-        }
-        Ok(())
-    }
-}
-
-pub(super) fn parts(
-    dialect: whimbrel_migration::dialect::Dialect,
-    text: &str,
-) -> Result<Vec<Part>, whimbrel_migration::scan::ScanError> {
-    let mut scanner = Scanner::new(dialect);
-    scanner.feed(text.as_bytes());
-    scanner.finish();
-    let mut parts: Vec<Part> = Vec::new();
-    while let Some(piece) = scanner.next_piece()? {
-        match piece {
-            Piece::Statement(statement) => parts.push(Part {
-                place: (&statement).into(),
-                effect: statement.effect,
-                data: (statement.effect == Effect::CopyFromStdin).then(Vec::new),
-            }),
-            Piece::CopyData(bytes) => {
-                if let Some(data) = parts.last_mut().and_then(|part| part.data.as_mut()) {
-                    data.extend_from_slice(bytes);
-                }
-            }
-            Piece::CopyEnd => {}
-        }
-    }
-    Ok(parts)
 }
 
 /// A procedure that commits, or a statement that the scanner took for a harmless one.
@@ -418,10 +337,6 @@ fn is_session_setting(statement: &str) -> bool {
         |index: usize, word: &str| words.get(index).is_some_and(|found| found.eq_ignore_ascii_case(word));
     // A pragma is SQLite's SET.
     is(0, "pragma") || is(0, "set") && !["local", "transaction", "constraints"].iter().any(|word| is(1, word))
-}
-
-pub(super) fn whole(millis: u64) -> i32 {
-    i32::try_from(millis).unwrap_or(i32::MAX)
 }
 
 /// The index that a CREATE INDEX CONCURRENTLY makes.

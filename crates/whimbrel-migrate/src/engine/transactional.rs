@@ -6,11 +6,11 @@ use whimbrel_database::{FinishError, TransactionFate, TransactionId};
 use whimbrel_migration::history::NewRow;
 use whimbrel_migration::name;
 use whimbrel_migration::plan::{RunMode, Step};
-use whimbrel_migration::scan::{Effect, Piece, Scanner};
 use whimbrel_migration::script::ScriptId;
 
 use super::Engine;
 use super::failing::{FailedStatement, Interruption, StatementPlace, shown};
+use super::running::{Work, parts};
 use super::waiting::{LockWatch, is_about_waiting};
 use crate::failure::{Failure, Kept};
 use crate::report::{Event, Level};
@@ -21,28 +21,16 @@ use crate::source::Source;
 const FATE_PATIENCE: Duration = Duration::from_secs(30);
 
 impl Engine<'_> {
-    /// Runs a script in a transaction; afterwards all of it and its row are there, or nothing.
-    pub(super) async fn run_in_transaction(&mut self, step: &Step, rank: i32) -> Result<u64, Failure> {
-        let row = NewRow::of_script(self.set.script(step.id), rank, 0, true);
-        self.run_with_row(step.id, row, Some(step)).await
-    }
-
-    /// Runs a script in a transaction together with this row, whose time it fills in; as a step of a migration, with
-    /// its callbacks.
-    pub(super) async fn run_with_row(
-        &mut self,
-        id: ScriptId,
-        row: NewRow,
-        step: Option<&Step>,
-    ) -> Result<u64, Failure> {
+    /// Runs a script in a transaction together with its row: afterwards all of it is there, or nothing.
+    pub(super) async fn run_in_transaction(&mut self, work: &Work<'_>) -> Result<u64, Failure> {
+        let id = work.id;
         let unreadable = |error| SetError::of_source(error, &self.set.script(id).script);
-        let (head, source) = self.set.source(id)?.begin().map_err(unreadable)?;
-        self.take_limits(id, &head)?;
+        let (_, source) = self.set.source(id)?.begin().map_err(unreadable)?;
         let started = Instant::now();
         let limits = self.timeouts.in_transaction();
         let begun =
             self.session.begin_within(&limits).await.map_err(Failure::database("begin a transaction"))?;
-        let (ran, lines) = match step {
+        let (ran, lines) = match work.step {
             Some(step) => self.run_with_callbacks(step, source).await,
             None => self.run_source(id, source).await,
         };
@@ -54,26 +42,32 @@ impl Engine<'_> {
             return Err(self.roll_back(id, interruption).await);
         }
         let millis = millis(started);
-        let row = NewRow { execution_time: i32::try_from(millis).unwrap_or(i32::MAX), ..row };
-        match self.session.commit_with_row(&begun, &self.table, &row).await {
-            Ok(()) => Ok(millis),
+        self.end_with_row(work, &begun, lines, millis).await.map(|()| millis)
+    }
+
+    async fn end_with_row(
+        &mut self,
+        work: &Work<'_>,
+        begun: &TransactionId,
+        lines: u64,
+        millis: u64,
+    ) -> Result<(), Failure> {
+        let (id, row) = (work.id, work.applied(millis));
+        match self.session.commit_with_row(begun, &self.table, &row).await {
+            Ok(()) => Ok(()),
             Err(FinishError::CommitLost(error)) => {
                 tracing::info!(target: "whimbrel", "the connection was lost during COMMIT: {error}");
-                self.settle_commit(id, &begun, &row, error).await.map(|()| millis)
+                self.settle_commit(id, begun, &row, error).await
             }
             Err(FinishError::Rejected(error)) => {
-                let failed = self.at_the_end(
-                    id,
-                    lines,
-                    error,
-                    "this came up at the end of the script, when deferred \
-                    constraints were checked and the history row was written",
-                );
+                let note = "this came up at the end of the script, when deferred constraints were checked and the \
+                    history row was written";
+                let failed = FailedStatement::at_line(lines, error, note);
                 Err(self.roll_back(id, Interruption::Statement(Box::new(failed))).await)
             }
             Err(FinishError::NotOurs) => {
                 let error = whimbrel_database::DatabaseError::Protocol(FinishError::NotOurs.into());
-                let failed = self.at_the_end(id, lines, error, "no history row was written");
+                let failed = FailedStatement::at_line(lines, error, "no history row was written");
                 Err(self.script_failure(id, RunMode::InTransaction, failed, Kept::ItsOwn))
             }
         }
@@ -96,29 +90,8 @@ impl Engine<'_> {
 
     /// Sends one statement after the other.
     pub(super) async fn run_statements(&mut self, id: ScriptId, text: &str) -> Result<(), Interruption> {
-        let mut scanner = Scanner::new(self.settings.migration.dialect);
-        scanner.feed(text.as_bytes());
-        scanner.finish();
-        let mut copy: Option<(StatementPlace, Vec<u8>)> = None;
-        while let Some(piece) = scanner.next_piece().map_err(Interruption::Scan)? {
-            match piece {
-                Piece::Statement(statement) if statement.effect == Effect::CopyFromStdin => {
-                    copy = Some(((&statement).into(), Vec::new()));
-                }
-                Piece::Statement(statement) => {
-                    self.run_hooked(id, &(&statement).into(), None).await?;
-                }
-                Piece::CopyData(data) => {
-                    if let Some((_, collected)) = &mut copy {
-                        collected.extend_from_slice(data);
-                    }
-                }
-                Piece::CopyEnd => {
-                    if let Some((statement, data)) = copy.take() {
-                        self.run_hooked(id, &statement, Some(&data)).await?;
-                    }
-                }
-            }
+        for part in parts(self.settings.migration.dialect, text).map_err(Interruption::Scan)? {
+            self.run_hooked(id, &part.place, part.data.as_deref()).await?;
         }
         Ok(())
     }
@@ -179,41 +152,16 @@ impl Engine<'_> {
         if let Err(error) = self.session.rollback().await {
             tracing::debug!(target: "whimbrel", "no rollback was needed: {error}");
         }
-        match interruption {
-            Interruption::Statement(mut failed) => {
-                if is_about_waiting(&failed.error) && failed.notes.is_empty() {
-                    // Nobody was seen while it waited: those are left who may have been it.
-                    let waiting = self.session.oldest_transactions().await.unwrap_or_default();
-                    failed
-                        .notes
-                        .extend(waiting.into_iter().map(|who| format!("it may have waited for {who}")));
-                }
-                self.script_failure(id, RunMode::InTransaction, *failed, Kept::Nothing)
-            }
-            Interruption::Stopped(stopped) => Failure::Stopped(stopped),
-            Interruption::Scan(error) => {
-                error.to_finding().in_script(self.set.script(id).script.clone()).into()
-            }
-            Interruption::Ours(failure) => failure,
+        let mut failed = match self.statement_of(id, interruption) {
+            Ok(failed) => failed,
+            Err(failure) => return failure,
+        };
+        if is_about_waiting(&failed.error) && failed.notes.is_empty() {
+            // Nobody was seen while it waited: those are left who may have been it.
+            let waiting = self.session.oldest_transactions().await.unwrap_or_default();
+            failed.notes.extend(waiting.into_iter().map(|who| format!("it may have waited for {who}")));
         }
-    }
-
-    /// An error that belongs to no statement of the script.
-    pub(super) fn at_the_end(
-        &self,
-        _id: ScriptId,
-        line: u64,
-        error: whimbrel_database::DatabaseError,
-        note: &str,
-    ) -> FailedStatement {
-        FailedStatement {
-            line,
-            column: 1,
-            statement_line: line,
-            excerpt: String::new(),
-            notes: vec![note.to_owned()],
-            error,
-        }
+        self.script_failure(id, RunMode::InTransaction, failed, Kept::Nothing)
     }
 
     /// The connection was lost during COMMIT: another session asks what became of it.
@@ -250,20 +198,17 @@ impl Engine<'_> {
             self.say(Level::Warn, Event::Notice, &format!("{script}: the COMMIT had gone through"));
             return Ok(());
         }
-        let failed = FailedStatement {
-            line: 1,
-            column: 1,
-            statement_line: 1,
-            excerpt: String::new(),
-            notes: vec![
-                "the connection was lost during COMMIT; the server says that it was rolled back".to_owned(),
-            ],
-            error,
-        };
+        let note = "the connection was lost during COMMIT; the server says that it was rolled back";
+        let failed = FailedStatement::at_line(1, error, note);
         Err(self.script_failure(id, RunMode::InTransaction, failed, Kept::Nothing))
     }
 }
 
 pub(super) fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Milliseconds as the history has room for.
+pub(super) fn whole(millis: u64) -> i32 {
+    i32::try_from(millis).unwrap_or(i32::MAX)
 }

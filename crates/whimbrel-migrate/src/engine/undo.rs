@@ -6,13 +6,12 @@ use serde::Serialize;
 use whimbrel_migration::history::{NewRow, RowType};
 use whimbrel_migration::plan::{RunMode, decide_run};
 use whimbrel_migration::record::{ScriptOutcome, ScriptRecord};
-use whimbrel_migration::scan::{Piece, Scanner};
 use whimbrel_migration::undo::{UndoPlan, UndoStep, UndoTarget, plan_undo};
 
 use super::Engine;
-use super::failing::{Interruption, StatementPlace};
+use super::running::Work;
 use super::transactional::millis;
-use crate::failure::{Failure, Kept};
+use crate::failure::Failure;
 use crate::report::{Event, Level};
 
 /// One version that is, or would be, taken back.
@@ -153,10 +152,7 @@ impl Engine<'_> {
             .say(&format!("taking version {} back with {path}", step.version));
         let started = Instant::now();
         let rank = row.installed_rank;
-        let ran = match run {
-            RunMode::InTransaction => self.run_with_row(step.id, row, None).await,
-            _ => self.undo_outside(step, row, run).await,
-        };
+        let ran = self.run_script(&Work::undo(step.id, run, row), None).await;
         let millis = *ran.as_ref().unwrap_or(&millis(started));
         let record = |outcome| ScriptRecord {
             script: path.clone(),
@@ -186,51 +182,5 @@ impl Engine<'_> {
             .with("millis", millis)
             .say(&format!("version {} is taken back, in {millis} ms", step.version));
         Ok(())
-    }
-
-    /// An undo script that cannot run in a transaction. A failed one leaves no row: the version still counts as
-    /// applied, since Flyway does not know half an undo.
-    async fn undo_outside(&mut self, step: &UndoStep, row: NewRow, run: RunMode) -> Result<u64, Failure> {
-        let text = self.set.text(step.id)?;
-        self.take_limits(step.id, &text)?;
-        let limits = self.timeouts.outside();
-        self.session.limit_statements(&limits).await.map_err(Failure::database("limit the statements"))?;
-        let started = Instant::now();
-        let total = usize::try_from(self.facts_of(step.id)?.statements).unwrap_or(usize::MAX);
-        let mut scanner = Scanner::new(self.settings.migration.dialect);
-        scanner.feed(text.as_bytes());
-        scanner.finish();
-        let mut done = 0;
-        let script = self.set.script(step.id).script.clone();
-        loop {
-            let piece = scanner.next_piece();
-            let statement: StatementPlace = match piece {
-                Err(error) => return Err(error.to_finding().in_script(script).into()),
-                Ok(None) => break,
-                Ok(Some(Piece::Statement(statement))) => (&statement).into(),
-                Ok(Some(_)) => continue,
-            };
-            match self.run_statement(step.id, &statement, None).await {
-                Ok(()) => done += 1,
-                Err(Interruption::Statement(failed)) => {
-                    let kept = match (run, done) {
-                        (RunMode::ManagesOwnTransactions, _) => Kept::ItsOwn,
-                        (_, 0) => Kept::Nothing,
-                        _ => Kept::Statements { done, total },
-                    };
-                    return Err(self.script_failure(step.id, run, *failed, kept));
-                }
-                Err(Interruption::Stopped(stopped)) => return Err(stopped.into()),
-                Err(Interruption::Scan(error)) => return Err(error.to_finding().in_script(script).into()),
-                Err(Interruption::Ours(failure)) => return Err(failure),
-            }
-        }
-        let write = "write the row of a version that was taken back";
-        self.session.rollback().await.map_err(Failure::database(write))?;
-        self.session.reset().await.map_err(Failure::database(write))?;
-        let millis = millis(started);
-        let row = NewRow { execution_time: i32::try_from(millis).unwrap_or(i32::MAX), ..row };
-        self.session.append_history(&self.table, &row).await.map_err(Failure::database(write))?;
-        Ok(millis)
     }
 }

@@ -222,7 +222,8 @@ impl Engine<'_> {
         let actions = plan_repair(self.set.scripts(), &history, &self.settings.migration)?;
         let descriptions = descriptions(&history);
         if !actions.is_empty() {
-            let statements: Vec<String> = actions.iter().map(|action| self.statement_of(action)).collect();
+            let statements: Vec<String> =
+                actions.iter().map(|action| self.repair_statement(action)).collect();
             let done = self.session.transaction(&statements).await;
             done.map_err(Failure::database("repair the schema history"))?;
             // A failed row is gone, and with it the right to go on with its script.
@@ -238,7 +239,7 @@ impl Engine<'_> {
         Ok(RepairReport { actions, history_exists: true, descriptions })
     }
 
-    fn statement_of(&self, action: &RepairAction) -> String {
+    fn repair_statement(&self, action: &RepairAction) -> String {
         match action {
             RepairAction::RemoveFailed { installed_rank, .. } => {
                 sql::delete_failed_row(&self.table, *installed_rank)

@@ -1,0 +1,132 @@
+//! One script with its row: which of the ways it goes.
+//!
+//! | run mode | engine | way |
+//! |---|---|---|
+//! | in a transaction | DDL can be rolled back | one transaction (`transactional`) |
+//! | in a transaction | DDL commits | segments between the DDL (`segments`) |
+//! | statement by statement | any | each statement with a record (`stepwise`) |
+//! | manages its own transactions | any | as it stands (`own`) |
+//!
+//! A migration and an undo go the same ways. What an undo does not have: callbacks, and a failed row, since Flyway does
+//! not know half an undo; how far it came stands in the record alone.
+
+use whimbrel_database::Progress;
+use whimbrel_migration::history::NewRow;
+use whimbrel_migration::name::Event;
+use whimbrel_migration::plan::{RunMode, Step};
+use whimbrel_migration::scan::{Effect, Piece, Scanner};
+use whimbrel_migration::script::ScriptId;
+
+use super::Engine;
+use super::failing::StatementPlace;
+use super::transactional::whole;
+use crate::failure::Failure;
+
+/// A script that is to run, and the row that it ends with.
+pub(super) struct Work<'a> {
+    pub(super) id: ScriptId,
+    pub(super) run: RunMode,
+    row: NewRow,
+    /// The step of a migration; an undo is none.
+    pub(super) step: Option<&'a Step>,
+}
+
+impl<'a> Work<'a> {
+    /// A script that is taken back, with the row that says so.
+    pub(super) fn undo(id: ScriptId, run: RunMode, row: NewRow) -> Self {
+        Self { id, run, row, step: None }
+    }
+
+    /// A step of a migration.
+    pub(super) fn step(step: &'a Step, row: NewRow) -> Self {
+        Self { id: step.id, run: step.run, row, step: Some(step) }
+    }
+
+    pub(super) fn rank(&self) -> i32 {
+        self.row.installed_rank
+    }
+
+    /// The row of a script that was applied.
+    pub(super) fn applied(&self, millis: u64) -> NewRow {
+        NewRow { execution_time: whole(millis), ..self.row.clone() }
+    }
+
+    /// The row of a script that failed; an undo leaves none.
+    pub(super) fn failed(&self, millis: u64) -> Option<NewRow> {
+        let row = || NewRow { success: false, ..self.applied(millis) };
+        self.step.map(|_| row())
+    }
+}
+
+/// A statement of a script, with its COPY data.
+pub(super) struct Part {
+    pub(super) place: StatementPlace,
+    pub(super) effect: Effect,
+    pub(super) data: Option<Vec<u8>>,
+}
+
+impl Engine<'_> {
+    /// Runs a script, and writes its row.
+    pub(super) async fn run_script(
+        &mut self,
+        work: &Work<'_>,
+        resumes: Option<Progress>,
+    ) -> Result<u64, Failure> {
+        self.take_limits(work.id)?;
+        match work.run {
+            RunMode::InTransaction if self.table.dialect.transactional_ddl() => {
+                self.run_in_transaction(work).await
+            }
+            RunMode::InTransaction => self.run_in_segments(work, resumes).await,
+            RunMode::StatementByStatement => self.run_stepwise(work, resumes).await,
+            RunMode::ManagesOwnTransactions => self.run_as_it_stands(work).await,
+        }
+    }
+
+    /// The statements of a script whose way needs to know them all.
+    pub(super) fn parts_of(&self, id: ScriptId) -> Result<Vec<Part>, Failure> {
+        let text = self.set.text(id)?;
+        parts(self.settings.migration.dialect, &text)
+            .map_err(|error| error.to_finding().in_script(self.set.script(id).script.clone()).into())
+    }
+
+    /// Says that the script begins, after the callbacks that come before it.
+    pub(super) async fn begin_each(&mut self, work: &Work<'_>) -> Result<(), Failure> {
+        let Some(step) = work.step else { return Ok(()) };
+        self.fire_between(Event::BeforeEachMigrate).await?;
+        self.say_started(step);
+        Ok(())
+    }
+
+    /// The limits of a script that runs outside of a transaction.
+    pub(super) async fn limit_session(&mut self) -> Result<(), Failure> {
+        let limits = self.timeouts.outside();
+        self.session.limit_statements(&limits).await.map_err(Failure::database("limit the statements"))
+    }
+}
+
+pub(super) fn parts(
+    dialect: whimbrel_migration::dialect::Dialect,
+    text: &str,
+) -> Result<Vec<Part>, whimbrel_migration::scan::ScanError> {
+    let mut scanner = Scanner::new(dialect);
+    scanner.feed(text.as_bytes());
+    scanner.finish();
+    let mut parts: Vec<Part> = Vec::new();
+    while let Some(piece) = scanner.next_piece()? {
+        match piece {
+            Piece::Statement(statement) => parts.push(Part {
+                place: (&statement).into(),
+                effect: statement.effect,
+                data: (statement.effect == Effect::CopyFromStdin).then(Vec::new),
+            }),
+            Piece::CopyData(bytes) => {
+                if let Some(data) = parts.last_mut().and_then(|part| part.data.as_mut()) {
+                    data.extend_from_slice(bytes);
+                }
+            }
+            Piece::CopyEnd => {}
+        }
+    }
+    Ok(parts)
+}
