@@ -96,15 +96,22 @@ pub fn ask(url: &str, sql: &str) -> String {
     asked.join().expect("no panic").unwrap_or_else(|error: sqlx::Error| panic!("{error}"))
 }
 
-/// Runs SQL on a file of SQLite and keeps its connection for so long.
-pub fn hold(url: &str, sql: &str, time: std::time::Duration) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let mut connection = sqlx::SqliteConnection::connect(url).await.expect("the file opens");
-        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.expect("it runs");
-        tokio::time::sleep(time).await;
-        connection.close().await.expect("it closes");
+/// Runs SQL on a file of SQLite and keeps its connection for so long, in a thread. The SQL is done when this returns.
+pub fn hold(url: &str, sql: &str, time: std::time::Duration) -> std::thread::JoinHandle<()> {
+    let (url, sql) = (url.to_owned(), sql.to_owned());
+    let (tell, told) = std::sync::mpsc::channel();
+    let holder = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut connection = sqlx::SqliteConnection::connect(&url).await.expect("the file opens");
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.expect("it runs");
+            tell.send(()).expect("somebody waits for it");
+            tokio::time::sleep(time).await;
+            connection.close().await.expect("it closes");
+        });
     });
+    told.recv().expect("the SQL runs");
+    holder
 }
 
 async fn rows<C>(mut connection: C, sql: &str) -> Result<String, sqlx::Error>

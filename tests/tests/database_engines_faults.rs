@@ -134,10 +134,8 @@ fn row_89_a_file_that_is_busy_is_waited_for_and_not_for_ever() {
     shop.run("migrate", &[]).expect_code(0);
     shop.write("V2__more.sql", "INSERT INTO bird VALUES (1, 'a');\n");
     let busy = format!("{}?busy_timeout=200", shop.place.url());
-    let url = shop.place.url().to_owned();
     // A long write: SQLite has one writer.
-    let writer = std::thread::spawn(move || engines::hold(&url, "BEGIN IMMEDIATE", Duration::from_secs(3)));
-    std::thread::sleep(Duration::from_millis(300));
+    let writer = engines::hold(shop.place.url(), "BEGIN IMMEDIATE", Duration::from_secs(3));
     let refused = run(shop.command("migrate").env("APP_DATABASE_URL", &busy), MINUTE);
     assert!(refused.stderr.contains("database is locked"), "{}", refused.said());
     assert_ne!(refused.code, Some(0));

@@ -322,11 +322,9 @@ fn f8_a_password_goes_in_clear_text_only_through_tls() {
 #[test]
 fn f8_an_md5_password_is_warned_about() {
     let project = Project::small();
-    let server = Server::start_new(&["password_encryption=md5"]);
+    let server = Server::prepare(&["host all old all md5", "host all all all scram-sha-256"]);
+    server.start(&["password_encryption=md5"]);
     server.ask("CREATE ROLE old LOGIN PASSWORD 'canary-md5'");
-    server.give("pg_hba.conf", b"host all old all md5\nhost all all all scram-sha-256\n");
-    server.ask("SELECT pg_reload_conf()");
-    std::thread::sleep(Duration::from_millis(200));
     let login = Login { user: "old", password: "canary-md5", parameters: String::new() };
     let ended = login.whimbrel(&project, &server).expect_code(0);
     assert!(ended.says("md5") && !ended.says("canary"), "{}", ended.said());
