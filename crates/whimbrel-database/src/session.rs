@@ -30,6 +30,13 @@ pub struct Notice {
     pub message: String,
 }
 
+impl Notice {
+    /// Whether the server warns that it is about to end the session: 57P01 and 57P02.
+    pub(crate) fn says_goodbye(&self) -> bool {
+        self.is_warning && matches!(self.sqlstate.as_str(), "57P01" | "57P02")
+    }
+}
+
 /// An index by the name that a statement gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IndexState {

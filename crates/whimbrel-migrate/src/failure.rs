@@ -322,6 +322,9 @@ impl ScriptFailure {
 fn headline(failure: &ScriptFailure) -> String {
     let mut text = format!("script {} failed: {}", failure.script, failure.kept_in_words());
     text.push_str(&format!("\n  at {}", failure.place()));
+    if failure.error.server().is_none() {
+        text.push_str(&format!("\n  {}", with_causes(&failure.error)));
+    }
     if let Some(error) = failure.error.server() {
         text.push_str(&format!("\n  {}: {}", error.severity, redacted(&error.message)));
         if !error.sqlstate.is_empty() {
@@ -346,6 +349,12 @@ fn headline(failure: &ScriptFailure) -> String {
         text.push_str(&format!("\n  note: {note}"));
     }
     text
+}
+
+/// An error and its causes in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {}", redacted(&cause.to_string())))
 }
 
 /// Without anything that looks like a secret.

@@ -156,7 +156,7 @@ impl Driver {
         self.flush().await?;
         let mut answer = self.empty_answer();
         loop {
-            match self.next_message().await? {
+            match self.message_for(&answer).await? {
                 Message::CopyInResponse(_) => {
                     frontend::copy_fail("there is no data for this COPY", &mut self.outgoing)
                         .map_err(protocol)?;
@@ -194,7 +194,7 @@ impl Driver {
         self.flush().await?;
         let mut answer = self.empty_answer();
         loop {
-            match self.next_message().await? {
+            match self.message_for(&answer).await? {
                 Message::CopyInResponse(_) => {
                     self.copying = true;
                     return Ok(CopyReady::Yes);
@@ -291,6 +291,18 @@ impl Driver {
             answer.notices.push(Notice { is_warning: false, sqlstate: "00000".to_owned(), message });
         }
         answer
+    }
+
+    /// The next message, or why there is none any more: a backend that has to go at once (another one crashed, the
+    /// server stops immediately) can only warn before it does.
+    async fn message_for(&mut self, answer: &Answer) -> Result<Message, DatabaseError> {
+        let message = self.next_message().await;
+        match answer.notices.last() {
+            Some(last) if message.is_err() && last.says_goodbye() => {
+                Err(DatabaseError::Server(answer::goodbye(last)))
+            }
+            _ => message,
+        }
     }
 
     /// The next message that belongs to a query.

@@ -52,6 +52,21 @@ pub(super) fn notice(body: &NoticeResponseBody) -> io::Result<Notice> {
     })
 }
 
+/// The last warning of a session as the error that it stands for.
+pub(super) fn goodbye(notice: &Notice) -> ServerError {
+    ServerError {
+        severity: "FATAL",
+        sqlstate: notice.sqlstate.clone(),
+        code: 0,
+        message: notice.message.clone(),
+        detail: None,
+        hint: None,
+        position: None,
+        context: None,
+        constraint: None,
+    }
+}
+
 #[derive(Default)]
 struct Fields {
     severity: Option<String>,
