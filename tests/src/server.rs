@@ -110,6 +110,14 @@ impl Server {
         let _ = run(&mut command, MINUTE);
     }
 
+    /// Ends the recovery of a standby.
+    #[track_caller]
+    pub fn promote(&self) {
+        let mut command = as_postgres(&bin("pg_ctl"));
+        command.arg("-D").arg(self.data()).args(["-w", "-t", "60", "promote"]);
+        run(&mut command, MINUTE).expect_code(0);
+    }
+
     /// Sends its main process's child with this process id a SIGKILL, as the kernel does when memory is short.
     #[track_caller]
     pub fn kill_backend(&self, process: &str) {

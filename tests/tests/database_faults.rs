@@ -4,7 +4,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::Shop;
+use common::{Shop, assert_each_once, counting_shop};
 use rustix::process::Signal;
 use whimbrel_tests::eventually;
 use whimbrel_tests::postgres::host_and_port;
@@ -13,58 +13,27 @@ use whimbrel_tests::proxy::Proxy;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Scripts that count how often they ran.
-fn counting(number: usize) -> Vec<(String, String)> {
-    let mut scripts = vec![(
-        "V1__runs.sql".to_owned(),
-        "CREATE TABLE runs (script int NOT NULL);\nINSERT INTO runs VALUES (1);\n".to_owned(),
-    )];
-    for version in 2..=number {
-        let text = format!("CREATE TABLE t{version} (id int);\nINSERT INTO runs VALUES ({version});\n");
-        scripts.push((format!("V{version}__t.sql"), text));
-    }
-    scripts
-}
-
-fn counting_shop(number: usize) -> Shop {
-    let scripts = counting(number);
-    let scripts: Vec<(&str, &str)> =
-        scripts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    Shop::new(&scripts)
-}
-
-/// Every script once, every row once, ranks without a gap.
-fn assert_each_once(shop: &Shop, number: usize) {
-    let expected = format!("{number}|{number}|{number}");
-    assert_eq!(shop.database.ask("SELECT count(*), count(DISTINCT script), max(script) FROM runs"), expected);
-    assert_eq!(
-        shop.database
-            .ask("SELECT count(*), count(DISTINCT version), max(installed_rank) FROM flyway_schema_history"),
-        expected
-    );
-}
-
 fn many_at_once(runners: usize, scripts: usize) {
     let shop = counting_shop(scripts);
     let started: Vec<Running> = (0..runners).map(|_| Running::start(&mut shop.command("migrate"))).collect();
     for runner in started {
         runner.wait(MINUTE * 2).expect_code(0);
     }
-    assert_each_once(&shop, scripts);
+    assert_each_once(|sql| shop.database.ask(sql), scripts);
 }
 
 #[test]
-fn four_runners_at_once_on_an_empty_database() {
+fn row_15_four_runners_at_once_on_an_empty_database() {
     many_at_once(4, 25);
 }
 
 #[test]
-fn sixteen_runners_at_once_on_an_empty_database() {
+fn row_16_sixteen_runners_at_once_on_an_empty_database() {
     many_at_once(16, 25);
 }
 
 #[test]
-fn killed_in_the_middle_of_a_statement_the_next_run_goes_through() {
+fn row_1_and_2_killed_in_the_middle_of_a_statement_the_next_run_goes_through() {
     let shop = Shop::new(&[
         ("V1__a.sql", "CREATE TABLE a (id int);\n"),
         ("V2__b.sql", "CREATE TABLE b (id int);\nSELECT pg_sleep(3);\nINSERT INTO a VALUES (2);\n"),
@@ -82,7 +51,7 @@ fn killed_in_the_middle_of_a_statement_the_next_run_goes_through() {
 }
 
 #[test]
-fn killed_while_it_makes_an_index_concurrently_the_next_run_heals_it() {
+fn row_32_killed_while_it_makes_an_index_concurrently_the_next_run_heals_it() {
     let shop = Shop::new(&[
         ("V1__a.sql", "CREATE TABLE a (id int);\nINSERT INTO a SELECT generate_series(1, 1000);\n"),
         ("V2__i.sql", "CREATE INDEX CONCURRENTLY i ON a (id);\nVACUUM a;\n"),
@@ -128,7 +97,7 @@ fn wait_until_locked(shop: &Shop) {
 }
 
 #[test]
-fn a_terminated_backend_keeps_nothing_and_the_next_run_goes_through() {
+fn row_6_a_terminated_backend_keeps_nothing_and_the_next_run_goes_through() {
     let shop = Shop::new(&[
         ("V1__a.sql", "CREATE TABLE a (id int);\n"),
         ("V2__b.sql", "CREATE TABLE b (id int);\nSELECT pg_sleep(2);\n"),
@@ -146,7 +115,7 @@ fn a_terminated_backend_keeps_nothing_and_the_next_run_goes_through() {
 }
 
 #[test]
-fn a_connection_cut_at_any_time_leaves_nothing_half_done() {
+fn row_5_a_connection_cut_at_any_time_leaves_nothing_half_done() {
     let shop = counting_shop(40);
     let proxy = Proxy::to(&host_and_port());
     let mut rounds = 0;
@@ -164,11 +133,11 @@ fn a_connection_cut_at_any_time_leaves_nothing_half_done() {
             break;
         }
     }
-    assert_each_once(&shop, 40);
+    assert_each_once(|sql| shop.database.ask(sql), 40);
 }
 
 #[test]
-fn wrong_password_and_missing_database_end_at_once_without_telling_the_password() {
+fn row_13_and_14_wrong_password_and_missing_database_end_at_once_without_telling_the_password() {
     let shop = Shop::new(&[("V1__a.sql", "CREATE TABLE a (id int);\n")]);
     let good = shop.database.url();
     let wrong_password = good.replace(&shop.database.password, "canary-7f3a");
@@ -204,22 +173,7 @@ fn wrong_password_and_missing_database_end_at_once_without_telling_the_password(
 }
 
 #[test]
-fn a_server_that_comes_late_is_waited_for() {
-    let shop = Shop::new(&[("V1__a.sql", "CREATE TABLE a (id int);\n")]);
-    let proxy = Proxy::to(&host_and_port());
-    proxy.refuse(true);
-    let mut command = shop.command("migrate");
-    command.env("APP_DATABASE_URL", shop.database.url_at(&proxy.address));
-    let mut running = Running::start(command.args(["--wait", "30s"]));
-    let waiting = running.line_with("waiting for", MINUTE);
-    assert!(waiting.contains(&proxy.address), "{waiting}");
-    proxy.refuse(false);
-    running.wait(MINUTE).expect_code(0);
-    assert_eq!(shop.database.version().as_deref(), Some("1"));
-}
-
-#[test]
-fn a_lock_of_somebody_else_is_waited_for_and_its_holder_named() {
+fn row_17_a_lock_of_somebody_else_is_waited_for_and_its_holder_named() {
     let shop = Shop::new(&[("V1__a.sql", "CREATE TABLE a (id int);\n")]);
     // Flyway's own key for "public"."flyway_schema_history".
     let hold = "SELECT pg_advisory_lock(77433833903597), pg_sleep(30)";
@@ -238,7 +192,7 @@ fn a_lock_of_somebody_else_is_waited_for_and_its_holder_named() {
 }
 
 #[test]
-fn no_secret_of_a_statement_is_told() {
+fn f5_no_secret_of_a_statement_is_told() {
     let shop = Shop::new(&[(
         "V1__r.sql",
         "CREATE TABLE a (id int);\nALTER ROLE nobody_there PASSWORD 'canary-9c1d';\n",
