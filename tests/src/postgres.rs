@@ -20,11 +20,21 @@ impl Database {
         Self::named(&testbed::unique(&format!("{prefix}_")))
     }
 
+    /// Makes a database with an encoding that has no locale of its own, and its owner.
+    pub fn encoded(prefix: &str, encoding: &str) -> Self {
+        let options = format!("ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+        Self::made(&testbed::unique(&format!("{prefix}_")), &options)
+    }
+
     /// Makes a database of this name, owned by a role of the same name.
     pub fn named(name: &str) -> Self {
+        Self::made(name, "")
+    }
+
+    fn made(name: &str, options: &str) -> Self {
         let password = testbed::unique("pw");
         superuser(&format!("CREATE ROLE \"{name}\" LOGIN PASSWORD '{password}'"));
-        superuser(&format!("CREATE DATABASE \"{name}\" OWNER \"{name}\""));
+        superuser(&format!("CREATE DATABASE \"{name}\" OWNER \"{name}\" {options}"));
         Self { name: name.to_owned(), user: name.to_owned(), password, host_and_port: host_and_port() }
     }
 

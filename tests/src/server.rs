@@ -51,6 +51,14 @@ impl Server {
         self.folder.path().join("data")
     }
 
+    /// An empty folder beside its data that it may write.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        fs::create_dir(&path).expect("folders can be made");
+        own(&path);
+        path
+    }
+
     /// Where it listens.
     pub fn host_and_port(&self) -> String {
         format!("127.0.0.1:{}", self.port)
