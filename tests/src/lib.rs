@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod engines;
 pub mod golden;
 pub mod messages;
+pub mod pooler;
 pub mod postgres;
 pub mod program;
 pub mod project;

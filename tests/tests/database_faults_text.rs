@@ -174,10 +174,9 @@ fn row_70_strings_follow_standard_conforming_strings() {
 fn row_72_commands_of_psql_are_refused_with_their_line_and_never_run() {
     let shop = Shop::new(&[]);
     let mark = shop.project.file("mark");
-    let dump = format!(
-        "\\restrict abc\nCREATE TABLE a (id int);\nCOPY a (id) FROM stdin;\n1\n\\.\n\\unrestrict abc\n"
-    );
-    shop.write("V1__dump.sql", &dump);
+    let dump =
+        "\\restrict abc\nCREATE TABLE a (id int);\nCOPY a (id) FROM stdin;\n1\n\\.\n\\unrestrict abc\n";
+    shop.write("V1__dump.sql", dump);
     shop.migrate(&[]).expect_code(0);
     assert_eq!(shop.database.number("SELECT count(*) FROM a"), 1);
     for command in [

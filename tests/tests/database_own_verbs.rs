@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use common::Shop;
 use serde_json::Value;
-use whimbrel_tests::eventually;
-use whimbrel_tests::postgres::{Database, host_and_port};
+use whimbrel_tests::pooler::Pooler;
+use whimbrel_tests::postgres::Database;
 use whimbrel_tests::program::{Ended, Running, clean, run};
 use whimbrel_tests::testbed;
 
@@ -319,46 +319,6 @@ fn several_databases_at_once_keep_the_rules_of_one_after_the_other() {
         .map(|database| database["outcome"].as_str().unwrap_or_default())
         .collect();
     assert_eq!(outcomes, ["failed", "applied", "skipped", "skipped"]);
-}
-
-/// A pgbouncer of this test alone; it goes with this value.
-struct Pooler {
-    _running: Running,
-    _folder: tempfile::TempDir,
-    address: String,
-}
-
-impl Pooler {
-    fn start(mode: &str, database: &Database) -> Self {
-        let folder = tempfile::Builder::new().prefix("whimbrel-pooler-").tempdir().expect("there is room");
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("it is bound").port();
-        drop(listener);
-        let server = host_and_port();
-        let (host, server_port) = server.split_once(':').expect("host and port");
-        let file = folder.path().join("pgbouncer.ini");
-        let users = folder.path().join("users.txt");
-        fs_err::write(&users, format!("\"{}\" \"{}\"\n", database.user, database.password)).expect("written");
-        let text = format!(
-            "[databases]\n* = host={host} port={server_port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
-             listen_port = {port}\nauth_type = scram-sha-256\nauth_file = {}\npool_mode = {mode}\nunix_socket_dir =\n\
-             ignore_startup_parameters = extra_float_digits\n",
-            users.display()
-        );
-        fs_err::write(&file, text).expect("written");
-        for path in [folder.path(), &users, &file] {
-            let mode = if path.is_dir() { 0o755 } else { 0o644 };
-            let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
-            fs_err::set_permissions(path, permissions).expect("it is ours");
-        }
-        let mut command = clean("/usr/sbin/pgbouncer");
-        // It refuses to run as root.
-        command.args(["-u", "nobody"]).arg(&file);
-        let running = Running::start(&mut command);
-        let address = format!("127.0.0.1:{port}");
-        eventually("pgbouncer listens", MINUTE, || std::net::TcpStream::connect(&address).ok());
-        Self { _running: running, _folder: folder, address }
-    }
 }
 
 #[test]
