@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::Shop;
 use serde_json::Value;
-use whimbrel_tests::program::{Ended, clean, run};
+use whimbrel_tests::program::{Ended, Running, clean, run};
 use whimbrel_tests::testbed;
 
 /// Real Flyway with the same scripts, the same database and the same placeholder.
@@ -132,25 +132,29 @@ fn missing_changed_and_baselined_scripts_look_the_same_to_both() {
 }
 
 #[test]
-fn both_at_once_take_turns_and_apply_each_script_once() {
+fn row_17_flyway_waits_for_a_run_of_a_hundred_scripts_and_gets_its_turn_before_the_end() {
     let shop =
         Shop::new(&[("V1__runs.sql", "CREATE TABLE runs (script int);\nINSERT INTO runs VALUES (1);\n")]);
-    for version in 2..=20 {
-        let text = format!("INSERT INTO runs VALUES ({version});\nSELECT pg_sleep(0.1);\n");
+    for version in 2..=100 {
+        let text = format!("INSERT INTO runs VALUES ({version});\nSELECT pg_sleep(0.07);\n");
         shop.write(&format!("V{version}__r.sql"), &text);
     }
     std::thread::scope(|scope| {
+        let mut command = shop.command("migrate");
+        let mut ours = Running::start(command.args(["--placeholder", "greeting="]));
+        ours.line_with("applied V2__r.sql", Duration::from_secs(60));
+        // Their JVM takes a second until it asks for the lock; who applied a script is told by the program that did it.
         let theirs = scope.spawn(|| flyway(&shop, "migrate", ""));
-        // Their JVM takes its time: ours begins when theirs is about to.
-        std::thread::sleep(Duration::from_millis(900));
-        ours(&shop, "migrate", "").expect_code(0);
-        theirs.join().expect("it does not panic").expect_code(0);
+        let ended = ours.wait(Duration::from_secs(60)).expect_code(0);
+        let theirs = json(&theirs.join().expect("it does not panic").expect_code(0));
+        let applied = theirs["migrationsExecuted"].as_u64().expect("a number");
+        assert!(applied > 0, "Flyway came too late for any script\n{}", ended.said());
     });
-    assert_eq!(shop.database.ask("SELECT count(*), count(DISTINCT script) FROM runs"), "20|20");
+    assert_eq!(shop.database.ask("SELECT count(*), count(DISTINCT script) FROM runs"), "100|100");
     assert_eq!(
         shop.database
             .ask("SELECT count(*), count(DISTINCT version), max(installed_rank) FROM flyway_schema_history"),
-        "20|20|20"
+        "100|100|100"
     );
     assert_both_agree(&shop, "");
 }

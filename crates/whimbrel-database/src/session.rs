@@ -403,6 +403,15 @@ impl Session {
         on_engine!(&mut self.engine, engine => engine.lock_holder(table).await)
     }
 
+    /// Whether somebody else tries to get the lock that we hold. Only PostgreSQL has to be asked: MySQL and MariaDB keep
+    /// a queue, and SQLite's lock belongs to this machine.
+    pub async fn is_awaited(&mut self, table: &TableName) -> Result<bool, DatabaseError> {
+        match &mut self.engine {
+            Engine::Postgres(engine) => engine.is_awaited(table).await,
+            Engine::MySql(_) | Engine::Sqlite(_) => Ok(false),
+        }
+    }
+
     /// Gives the lock back and makes the session as good as new.
     pub async fn unlock_and_reset(&mut self, table: &TableName) -> Result<Unlocked, DatabaseError> {
         let unlocked = on_engine!(&mut self.engine, engine => engine.unlock_and_reset(table).await)?;

@@ -62,6 +62,8 @@ pub struct Engine<'a> {
     /// The limits of the script at hand, and how often it was tried.
     timeouts: Timeouts,
     attempts: retrying::Attempts,
+    /// When we last looked whether somebody else waits for the lock.
+    looked_for_others: std::time::Instant,
     /// What was run so far, the failed one included.
     ran: Vec<ScriptRecord>,
     /// The ranks of the rows that were written.

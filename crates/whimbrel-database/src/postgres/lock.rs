@@ -59,6 +59,19 @@ impl Postgres {
         }))
     }
 
+    /// Whether somebody else lately asked for the lock and went away without it. Who tries and tries again is in no
+    /// queue of the server's, but its question is the last that it asked. Flyway asks for a lock of its session or, as
+    /// is usual, of a transaction.
+    pub(crate) async fn is_awaited(&mut self, table: &TableName) -> Result<bool, DatabaseError> {
+        let query = format!(
+            "SELECT pg_catalog.count(*) > 0 FROM pg_catalog.pg_stat_activity a \
+             WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid() \
+             AND a.query LIKE '%pg_try_advisory%lock({})%' AND a.query_start > pg_catalog.clock_timestamp() - interval '2s'",
+            sql::lock_key(table)
+        );
+        Ok(single(&self.query(&query).await?).is_some_and(|answer| is_true(&answer)))
+    }
+
     /// Gives the lock back and makes the session as good as new, in one round trip.
     pub(crate) async fn unlock_and_reset(&mut self, table: &TableName) -> Result<Unlocked, DatabaseError> {
         let unlock = format!(

@@ -14,6 +14,10 @@ use crate::report::{Event, Level};
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
+/// How often we look whether somebody waits, and how long the lock is then left alone: Flyway tries once a second.
+const LOOK: Duration = Duration::from_secs(1);
+const TURN: Duration = Duration::from_millis(1200);
+
 impl Engine<'_> {
     /// Takes the lock, or says who has it when our patience is over.
     pub(super) async fn lock(&mut self) -> Result<(), Failure> {
@@ -84,6 +88,23 @@ impl Engine<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Between two scripts: gives the lock back, and leaves it alone for a while if somebody else tries to get it. The
+    /// moment between two scripts is too short to be met by chance.
+    pub(super) async fn unlock_between_scripts(&mut self) -> Result<(), Failure> {
+        if self.looked_for_others.elapsed() < LOOK {
+            return self.unlock().await;
+        }
+        let is_awaited = self.session.is_awaited(&self.table).await;
+        let is_awaited = is_awaited.map_err(Failure::database("look who waits for the lock"))?;
+        self.unlock().await?;
+        if is_awaited {
+            self.say(Level::Info, Event::Waiting, "another runner waits for the lock: it has its turn");
+            self.patience.sleep(TURN).await?;
+        }
+        self.looked_for_others = Instant::now();
+        Ok(())
     }
 
     /// Gives the lock back after a failure, which must not be hidden by another one.

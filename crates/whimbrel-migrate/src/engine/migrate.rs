@@ -175,7 +175,7 @@ impl Engine<'_> {
             let still_holds = self.lock_and_read(known).await?.is_empty() && known.is_some();
             let done = self.next_script(&mut course, still_holds).await;
             match done {
-                Ok(true) => self.unlock().await?,
+                Ok(true) => self.unlock_between_scripts().await?,
                 Ok(false) => {
                     self.unlock().await?;
                     break;

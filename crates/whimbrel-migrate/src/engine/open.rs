@@ -61,6 +61,7 @@ impl<'a> Engine<'a> {
             facts: HashMap::new(),
             timeouts: common.timeouts,
             attempts: Default::default(),
+            looked_for_others: Instant::now(),
             ran: Vec::new(),
             recorded_ranks: Vec::new(),
             version: None,
