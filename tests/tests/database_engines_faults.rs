@@ -132,7 +132,7 @@ fn row_88_another_sql_mode_changes_how_scripts_are_read_and_nothing_of_ours() {
 fn row_89_a_file_that_is_busy_is_waited_for_and_not_for_ever() {
     let shop = Shop::new(Place::sqlite(), &[BIRD]);
     shop.run("migrate", &[]).expect_code(0);
-    shop.write("V2__more.sql", "INSERT INTO bird VALUES (1, 'a');\n");
+    shop.write("V2__more.sql", "-- whimbrel: lock_retries=0\nINSERT INTO bird VALUES (1, 'a');\n");
     let busy = format!("{}?busy_timeout=200", shop.place.url());
     // A long write: SQLite has one writer.
     let writer = engines::hold(shop.place.url(), "BEGIN IMMEDIATE", Duration::from_secs(3));

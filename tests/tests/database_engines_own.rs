@@ -2,8 +2,10 @@
 
 mod common;
 
+use std::time::{Duration, Instant};
+
 use common::engines::Shop;
-use whimbrel_tests::engines::Place;
+use whimbrel_tests::engines::{self, Place};
 
 const BIRDS: [(&str, &str); 4] = [
     ("V1__birds.sql", "CREATE TABLE bird (id int PRIMARY KEY, name varchar(99));\n"),
@@ -67,4 +69,127 @@ fn a_row_that_was_stamped_names_whom_the_settings_name() {
     );
     shop.run("stamp", &["1", "--yes"]).expect_code(0);
     assert_eq!(shop.ask("SELECT version, installed_by FROM flyway_schema_history"), "1|Flynn");
+}
+
+/// Somebody else does this meanwhile, for a while.
+fn meanwhile(shop: &Shop, sql: &str) -> std::thread::JoinHandle<()> {
+    let (url, sql) = (shop.place.url().to_owned(), sql.to_owned());
+    let other = std::thread::spawn(move || drop(engines::ask(&url, &sql)));
+    std::thread::sleep(Duration::from_millis(300));
+    other
+}
+
+#[test]
+fn a_script_of_mariadb_waits_for_a_lock_as_long_as_it_was_told_and_comes_again() {
+    let shop = Shop::new(Place::mariadb(), &BIRDS[..1]);
+    shop.run("migrate", &[]).expect_code(0);
+    let report = meanwhile(&shop, "START TRANSACTION; SELECT * FROM bird; SELECT SLEEP(6)");
+    let began = Instant::now();
+    shop.write(
+        "V2__wings.sql",
+        "-- whimbrel: lock_timeout=900ms lock_retries=0\nALTER TABLE bird ADD COLUMN w int;\n",
+    );
+    let failed = shop.run("migrate", &[]).expect_code(7);
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    for part in ["nothing of it was kept", "1205", "SHOW PROCESSLIST"] {
+        assert!(failed.says(part) && !failed.says("pg_"), "{part:?}: {}", failed.said());
+    }
+    shop.run("repair", &[]).expect_code(0);
+    shop.write("V2__wings.sql", "ALTER TABLE bird ADD COLUMN w int;\n");
+    shop.write(
+        "V3__seen.sql",
+        "CREATE TABLE seen AS SELECT @@lock_wait_timeout = @@GLOBAL.lock_wait_timeout AS usual;\n",
+    );
+    let again = shop.run("migrate", &["--lock-timeout", "1s"]).expect_code(0);
+    assert!(again.says("trying again"), "{}", again.said());
+    assert_eq!(shop.ask("SELECT count(*), min(success) FROM flyway_schema_history"), "3|1");
+    report.join().expect("no panic");
+}
+
+#[test]
+fn limits_on_mariadb_end_with_their_script() {
+    let shop = Shop::new(Place::mariadb(), &BIRDS[..1]);
+    let seen = "@@lock_wait_timeout AS l, @@innodb_lock_wait_timeout AS i, @@max_statement_time AS s";
+    shop.write(
+        "V2__own.sql",
+        &format!("-- whimbrel: lock_timeout=2s statement_timeout=30s\nCREATE TABLE seen AS SELECT {seen};\n"),
+    );
+    shop.write("V3__next.sql", &format!("INSERT INTO seen SELECT {seen};\n"));
+    shop.run("migrate", &[]).expect_code(0);
+    let usual = shop.ask("SELECT @@GLOBAL.lock_wait_timeout, @@GLOBAL.innodb_lock_wait_timeout");
+    assert_eq!(shop.ask("SELECT * FROM seen ORDER BY l"), format!("2|2|30.000000\n{usual}|0.000000"));
+    shop.write("V4__slow.sql", "INSERT INTO bird SELECT 9, SLEEP(60);\n");
+    let failed = shop.run("migrate", &["--statement-timeout", "1s"]).expect_code(7);
+    assert!(failed.says("1969") && !failed.says("trying again"), "{}", failed.said());
+}
+
+#[test]
+fn who_loses_a_deadlock_on_mariadb_comes_again() {
+    let shop = Shop::new(Place::mariadb(), &BIRDS[..1]);
+    shop.write("V2__two.sql", "INSERT INTO bird VALUES (1, 'a'), (2, 'b');\nCREATE TABLE heavy (i int);\n");
+    shop.run("migrate", &[]).expect_code(0);
+    // The server gives up on the transaction that changed less.
+    let other = meanwhile(
+        &shop,
+        "START TRANSACTION; INSERT INTO heavy SELECT seq FROM seq_1_to_5000; UPDATE bird SET name = 'x' WHERE id = 2; \
+         SELECT SLEEP(3); UPDATE bird SET name = 'x' WHERE id = 1; COMMIT",
+    );
+    shop.write(
+        "V3__swap.sql",
+        "UPDATE bird SET name = 'mine' WHERE id = 1;\nUPDATE bird SET name = 'mine' WHERE id = 2;\n",
+    );
+    let swapped = shop.run("migrate", &[]).expect_code(0);
+    assert!(swapped.says("Deadlock") && swapped.says("trying again"), "{}", swapped.said());
+    other.join().expect("no panic");
+    assert_eq!(shop.ask("SELECT name FROM bird"), "mine\nmine");
+    assert_eq!(shop.ask("SELECT count(*), min(success) FROM flyway_schema_history"), "3|1");
+}
+
+#[test]
+fn a_script_of_sqlite_waits_for_another_writer_as_long_as_it_was_told_and_comes_again() {
+    let shop = Shop::new(Place::sqlite(), &BIRDS[..1]);
+    shop.run("migrate", &[]).expect_code(0);
+    let writer = || {
+        let url = shop.place.url().to_owned();
+        let writer =
+            std::thread::spawn(move || engines::hold(&url, "BEGIN IMMEDIATE", Duration::from_secs(3)));
+        std::thread::sleep(Duration::from_millis(300));
+        writer
+    };
+    // Without a limit it would have waited for so long.
+    let first = writer();
+    shop.write(
+        "V2__wings.sql",
+        "-- whimbrel: lock_timeout=300ms lock_retries=0\nALTER TABLE bird ADD COLUMN w int;\n",
+    );
+    let failed = shop.run("migrate", &[]).expect_code(7);
+    assert!(failed.says("database is locked") && failed.says("another program writes"), "{}", failed.said());
+    first.join().expect("no panic");
+    let second = writer();
+    shop.write("V2__wings.sql", "-- whimbrel: lock_timeout=300ms\nALTER TABLE bird ADD COLUMN w int;\n");
+    let again = shop.run("migrate", &[]).expect_code(0);
+    assert!(again.says("trying again"), "{}", again.said());
+    second.join().expect("no panic");
+    shop.write("V3__slow.sql", "-- whimbrel: statement_timeout=1s\nSELECT 1;\n");
+    let refused = shop.run("migrate", &[]).expect_code(2);
+    assert!(refused.says("SQLite has no limit for the time that a statement runs"), "{}", refused.said());
+}
+
+#[test]
+fn what_may_only_be_read_is_written_by_no_verb() {
+    let shop = Shop::new(Place::sqlite(), &BIRDS);
+    shop.run("migrate", &[]).expect_code(0);
+    let url = format!("{}?mode=ro", shop.place.url());
+    for options in [
+        ["undo"].as_slice(),
+        &["repair"],
+        &["baseline"],
+        &["clean", "--clean-enabled"],
+        &["stamp", "1", "--yes"],
+    ] {
+        let mut command = shop.command(options[0]);
+        command.args(&options[1..]).env("APP_DATABASE_URL", &url);
+        let refused = whimbrel_tests::program::run(&mut command, Duration::from_secs(60)).expect_code(1);
+        assert!(refused.says("the file was opened read-only"), "{options:?}: {}", refused.said());
+    }
 }

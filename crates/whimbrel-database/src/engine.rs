@@ -8,8 +8,14 @@
 //! | COPY, notices | yes | no | no |
 //! | cancel | second connection | second connection, `KILL QUERY` | interrupt, in process |
 //! | schema | schema | database | the file |
+//! | limit for locks | `lock_timeout` | `lock_wait_timeout`, `innodb_lock_wait_timeout`, in whole seconds | `busy_timeout` |
+//! | limit for statements | `statement_timeout` | `max_statement_time` of MariaDB; MySQL has none | none |
+//!
+//! What others have to know of it before they ask is in [`Capabilities`].
 
 use std::time::Duration;
+
+use whimbrel_migration::dialect::Dialect;
 
 use crate::error::{BoxError, ConnectErrorKind};
 use crate::mysql::MySql;
@@ -23,6 +29,38 @@ pub(crate) enum Engine {
     Postgres(Postgres),
     MySql(MySql),
     Sqlite(Sqlite),
+}
+
+/// What a session can be asked for, by its kind of server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Statements may be sent ahead of their answers, and COPY data in pieces.
+    pub sends_ahead: bool,
+    /// Another session can be asked who keeps a statement waiting.
+    pub tells_blockers: bool,
+    /// The catalogue knows how big tables are.
+    pub tells_sizes: bool,
+    /// A session tells which backend serves it, so that a pooler gives itself away.
+    pub tells_poolers: bool,
+    /// Scripts with DDL can all run in one transaction that is rolled back, on a server that others use.
+    pub rehearses: bool,
+    /// A statement can be given a time after which the server ends it.
+    pub limits_statements: bool,
+}
+
+impl Capabilities {
+    /// Those of a kind of server.
+    pub const fn of(dialect: Dialect) -> Self {
+        let postgres = matches!(dialect, Dialect::PostgreSql);
+        Self {
+            sends_ahead: postgres,
+            tells_blockers: postgres,
+            tells_sizes: postgres,
+            tells_poolers: postgres,
+            rehearses: postgres,
+            limits_statements: postgres || matches!(dialect, Dialect::MariaDb),
+        }
+    }
 }
 
 /// Does the same with whichever engine it is.

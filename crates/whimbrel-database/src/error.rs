@@ -2,11 +2,10 @@
 
 use thiserror::Error;
 
+use crate::target::EngineKind;
+
 /// A boxed cause of another crate's type.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// SQLite's number for a statement that was interrupted.
-const SQLITE_INTERRUPT: i32 = 9;
 
 /// Numbers of MySQL and MariaDB: shutdown, connection killed, session killed, session timed out.
 const ENDS_SESSION: [i32; 4] = [1053, 1927, 3169, 4031];
@@ -36,6 +35,30 @@ pub struct ServerError {
 }
 
 impl ServerError {
+    /// An error without more to it than its message.
+    pub fn new(sqlstate: impl Into<String>, code: i32, message: impl Into<String>) -> Self {
+        Self {
+            severity: "ERROR",
+            sqlstate: sqlstate.into(),
+            code,
+            message: message.into(),
+            detail: None,
+            hint: None,
+            position: None,
+            context: None,
+            constraint: None,
+        }
+    }
+
+    /// What a server that may not be written to answers, for those who know it before they ask.
+    pub fn read_only(engine: EngineKind) -> Self {
+        match engine {
+            EngineKind::PostgreSql => Self::new("25006", 0, "transactions of this session are read-only"),
+            EngineKind::MySql => Self::new("HY000", 1290, "the server is read-only (innodb_read_only)"),
+            EngineKind::Sqlite => Self::new("", 8, "the file was opened read-only"),
+        }
+    }
+
     /// The engine's name for the condition: `SQLSTATE 42P01`, `SQLSTATE 42S02, error 1146`, or `error 1`.
     pub fn number(&self) -> String {
         match (self.sqlstate.as_str(), self.code) {
@@ -52,24 +75,107 @@ impl ServerError {
             || matches!(self.sqlstate.as_str(), "57P01" | "57P02" | "57P03" | "57P05" | "25P03")
     }
 
-    /// Whether a table that was asked for does not exist.
-    pub fn is_undefined_table(&self) -> bool {
-        match self.sqlstate.as_str() {
-            // SQLite has one code for all mistakes in a statement.
-            "" => self.message.starts_with("no such table"),
-            state => matches!(state, "42P01" | "42S02"),
+    /// What it means, whatever the engine calls it.
+    pub fn condition(&self) -> Condition {
+        match self.engine() {
+            EngineKind::PostgreSql => of_postgres(&self.sqlstate),
+            EngineKind::MySql => of_mysql(self.code),
+            EngineKind::Sqlite => of_sqlite(self.code, &self.message),
         }
     }
 
-    /// Whether somebody cancelled the statement.
-    pub fn is_cancelled(&self) -> bool {
-        match self.sqlstate.as_str() {
-            "57014" => true,
-            // KILL QUERY of MySQL, and the same of MariaDB.
-            "70100" => self.code == 1317,
-            "" => self.code == SQLITE_INTERRUPT,
-            _ => false,
+    /// The kind of engine that says so.
+    pub fn engine(&self) -> EngineKind {
+        match (self.sqlstate.is_empty(), self.code) {
+            (true, _) => EngineKind::Sqlite,
+            (false, 0) => EngineKind::PostgreSql,
+            (false, _) => EngineKind::MySql,
         }
+    }
+
+    /// Whether a table that was asked for does not exist.
+    pub fn is_undefined_table(&self) -> bool {
+        self.condition() == Condition::UndefinedTable
+    }
+
+    /// Whether somebody, or a limit, ended the statement.
+    pub fn is_cancelled(&self) -> bool {
+        self.condition() == Condition::Ended
+    }
+}
+
+/// What an error of a server means for those who have to do something about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// A lock was waited for in vain.
+    LockTimeout,
+    /// Two sessions waited for each other, and this one had to give way: its transaction is rolled back.
+    Deadlock,
+    /// Somebody cancelled the statement, or it ran for longer than it may.
+    Ended,
+    /// Nothing may be written: a replica, a setting, the rights of a file.
+    ReadOnly,
+    /// The role lacks a right.
+    NoRight,
+    /// The statement cannot run in a transaction, or wanted to end ours.
+    NotInTransaction,
+    /// A new value of an enum is used by the transaction that added it.
+    EnumTooNew,
+    /// The disk is full.
+    DiskFull,
+    /// There is no such table.
+    UndefinedTable,
+    /// The file cannot be opened.
+    CannotOpen,
+    /// Anything else.
+    Other,
+}
+
+fn of_postgres(sqlstate: &str) -> Condition {
+    match sqlstate {
+        "55P03" => Condition::LockTimeout,
+        "40P01" => Condition::Deadlock,
+        "57014" => Condition::Ended,
+        "25006" => Condition::ReadOnly,
+        "42501" => Condition::NoRight,
+        // A procedure that commits has the second one.
+        "25001" | "2D000" => Condition::NotInTransaction,
+        "55P04" => Condition::EnumTooNew,
+        "53100" => Condition::DiskFull,
+        "42P01" => Condition::UndefinedTable,
+        _ => Condition::Other,
+    }
+}
+
+/// Numbers of MySQL and of MariaDB; where they differ, both.
+fn of_mysql(code: i32) -> Condition {
+    match code {
+        1205 => Condition::LockTimeout,
+        1213 => Condition::Deadlock,
+        // KILL QUERY; max_statement_time of MariaDB; max_execution_time of MySQL.
+        1317 | 1969 | 3024 => Condition::Ended,
+        1290 | 1792 | 1836 => Condition::ReadOnly,
+        1044 | 1142 | 1143 | 1227 | 1370 | 1419 => Condition::NoRight,
+        1021 => Condition::DiskFull,
+        1146 => Condition::UndefinedTable,
+        _ => Condition::Other,
+    }
+}
+
+/// SQLite has one number for all mistakes in a statement: there its words decide.
+fn of_sqlite(code: i32, message: &str) -> Condition {
+    match code {
+        5 | 6 => Condition::LockTimeout,
+        8 => Condition::ReadOnly,
+        9 => Condition::Ended,
+        13 => Condition::DiskFull,
+        14 => Condition::CannotOpen,
+        // "cannot VACUUM from within a transaction", "… inside a transaction".
+        _ if message.contains("within a transaction") || message.contains("inside a transaction") => {
+            Condition::NotInTransaction
+        }
+        _ if message.starts_with("no such table") => Condition::UndefinedTable,
+        _ => Condition::Other,
     }
 }
 
@@ -104,6 +210,11 @@ impl DatabaseError {
     /// The SQLSTATE, if the server gave one.
     pub fn sqlstate(&self) -> Option<&str> {
         self.server().map(|error| error.sqlstate.as_str())
+    }
+
+    /// What the server's error means; nothing is known where it gave none.
+    pub fn condition(&self) -> Condition {
+        self.server().map_or(Condition::Other, ServerError::condition)
     }
 
     /// Whether the session has come to its end with this error.
@@ -169,5 +280,33 @@ impl ConnectError {
     /// What is the matter, as the end of a sentence that begins with the database.
     pub fn kind_in_words(&self) -> &'static str {
         self.kind.words()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_engine_has_its_own_words_for_the_same_conditions() {
+        for (sqlstate, code, message, condition) in [
+            ("55P03", 0, "", Condition::LockTimeout),
+            ("HY000", 1205, "", Condition::LockTimeout),
+            ("", 5, "database is locked", Condition::LockTimeout),
+            ("40P01", 0, "", Condition::Deadlock),
+            ("40001", 1213, "", Condition::Deadlock),
+            ("70100", 1969, "", Condition::Ended),
+            ("", 9, "interrupted", Condition::Ended),
+            ("42S02", 1146, "", Condition::UndefinedTable),
+            ("", 1, "no such table: a", Condition::UndefinedTable),
+            ("", 1, "cannot VACUUM from within a transaction", Condition::NotInTransaction),
+            ("42601", 0, "no such table", Condition::Other),
+        ] {
+            assert_eq!(ServerError::new(sqlstate, code, message).condition(), condition, "{sqlstate} {code}");
+        }
+        for engine in [EngineKind::PostgreSql, EngineKind::MySql, EngineKind::Sqlite] {
+            let error = ServerError::read_only(engine);
+            assert_eq!((error.engine(), error.condition()), (engine, Condition::ReadOnly));
+        }
     }
 }

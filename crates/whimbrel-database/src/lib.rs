@@ -8,6 +8,7 @@
 mod engine;
 mod error;
 mod history;
+mod limits;
 mod lock;
 mod mysql;
 mod postgres;
@@ -19,8 +20,10 @@ mod sqlite;
 mod target;
 mod waiting;
 
-pub use error::{BoxError, ConnectError, ConnectErrorKind, DatabaseError, ServerError};
+pub use engine::Capabilities;
+pub use error::{BoxError, Condition, ConnectError, ConnectErrorKind, DatabaseError, ServerError};
 pub use history::{FinishError, HistoryRowError};
+pub use limits::StatementLimits;
 pub use lock::{LockHolder, Unlocked};
 pub use progress::{PROGRESS_TABLE, Progress};
 pub use runs::{RUN_TABLE, RunEntry};
@@ -30,4 +33,4 @@ pub use session::{
 };
 pub use sizes::TableFacts;
 pub use target::{ChannelBindingMode, Endpoint, EngineKind, Target, TargetError, TargetWarning, TlsMode};
-pub use waiting::{Blocker, StatementLimits};
+pub use waiting::Blocker;

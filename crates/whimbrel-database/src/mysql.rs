@@ -10,6 +10,7 @@
 
 mod clean;
 mod driver;
+mod limits;
 mod lock;
 mod state;
 
@@ -17,9 +18,9 @@ use std::time::Duration;
 
 use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::sql::{TableName, mysql as sql};
+use whimbrel_migration::statement::changes_session;
 
 use self::driver::Driver;
-use self::state::changes_session;
 use crate::error::{BoxError, ConnectErrorKind, DatabaseError};
 use crate::history::FinishError;
 use crate::lock::Unlocked;
@@ -29,6 +30,7 @@ use crate::target::{Endpoint, Target};
 /// One connection to MySQL or MariaDB.
 pub(crate) struct MySql {
     driver: Driver,
+    dialect: Dialect,
     target: Target,
     endpoint: Endpoint,
     timeout: Duration,
@@ -77,6 +79,7 @@ impl MySql {
         })?;
         let session = Self {
             driver,
+            dialect: facts.1.dialect,
             target: target.clone(),
             endpoint: endpoint.clone(),
             timeout,
@@ -96,7 +99,7 @@ impl MySql {
 
     pub(crate) async fn execute(&mut self, sql: &str) -> Outcome {
         self.is_used = true;
-        self.is_changed |= changes_session(sql);
+        self.is_changed |= changes_session(self.dialect, sql);
         if self.schema_is_missing
             && let Err(error) = self.use_schema().await
         {
@@ -187,7 +190,11 @@ impl MySql {
     /// What scripts change most, set back on the same connection: the lock stays.
     pub(crate) async fn reset(&mut self) -> Result<(), DatabaseError> {
         if self.is_used {
-            self.query(RESET).await?;
+            let limit = match self.dialect {
+                Dialect::MariaDb => "max_statement_time",
+                _ => "max_execution_time",
+            };
+            self.query(&format!("{RESET}; SET {limit} = DEFAULT")).await?;
             self.is_used = false;
             self.query(&state::settings(&self.target)).await?;
         }
@@ -234,7 +241,8 @@ impl MySql {
 }
 
 const RESET: &str = "UNLOCK TABLES; ROLLBACK; SET NAMES utf8mb4; SET autocommit = 1, \
-     foreign_key_checks = DEFAULT, unique_checks = DEFAULT, sql_safe_updates = DEFAULT, time_zone = DEFAULT; \
+     foreign_key_checks = DEFAULT, unique_checks = DEFAULT, sql_safe_updates = DEFAULT, time_zone = DEFAULT, \
+     lock_wait_timeout = DEFAULT, innodb_lock_wait_timeout = DEFAULT; \
      SET SESSION TRANSACTION READ WRITE";
 
 /// The database of the target does not exist, and the URL says to make it.

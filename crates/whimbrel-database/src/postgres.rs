@@ -12,6 +12,7 @@ mod clean;
 mod driver;
 mod hygiene;
 mod inspect;
+mod limits;
 mod lock;
 
 use std::time::Duration;
@@ -161,11 +162,11 @@ impl Postgres {
     }
 
     pub(crate) async fn begin(&mut self) -> Result<TransactionId, DatabaseError> {
-        self.begin_within("").await
+        self.begin_with_settings("").await
     }
 
     /// BEGIN and these settings go with the first statement; their answer is taken before that statement's.
-    pub(crate) async fn begin_within(&mut self, settings: &str) -> Result<TransactionId, DatabaseError> {
+    async fn begin_with_settings(&mut self, settings: &str) -> Result<TransactionId, DatabaseError> {
         self.driver.catch_up().await?;
         self.driver.send(&format!("BEGIN; {settings}SELECT pg_catalog.txid_current()")).await?;
         let begun = TransactionId::default();

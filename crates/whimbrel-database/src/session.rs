@@ -8,7 +8,7 @@ use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::history::HistoryRow;
 use whimbrel_migration::sql::TableName;
 
-use crate::engine::{Engine, on_engine};
+use crate::engine::{Capabilities, Engine, on_engine};
 use crate::error::{ConnectError, DatabaseError};
 use crate::lock::{LockHolder, Unlocked};
 use crate::target::Target;
@@ -232,6 +232,11 @@ impl Session {
         self.facts.dialect
     }
 
+    /// What it can be asked for.
+    pub fn capabilities(&self) -> Capabilities {
+        Capabilities::of(self.facts.dialect)
+    }
+
     /// Where this session is connected to.
     pub fn target(&self) -> &Target {
         &self.target
@@ -257,13 +262,9 @@ impl Session {
         }
     }
 
-    /// Whether several statements may be under way: [`Session::send`].
-    pub fn sends_ahead(&self) -> bool {
-        matches!(self.engine, Engine::Postgres(_))
-    }
-
     /// Sends a statement of a script whose answer is fetched later, in order, by [`Session::answer`]. Only inside a
-    /// transaction: there a statement that fails takes the effect from those behind it.
+    /// transaction: there a statement that fails takes the effect from those behind it. Only where
+    /// [`Capabilities::sends_ahead`] says so.
     pub async fn send(&mut self, sql: &str) -> Result<(), DatabaseError> {
         match &mut self.engine {
             Engine::Postgres(engine) => engine.send(sql).await,

@@ -24,6 +24,7 @@ use self::driver::{Driver, Place};
 use self::folder::FolderLock;
 use crate::error::{BoxError, ConnectErrorKind, DatabaseError};
 use crate::history::FinishError;
+use crate::limits::StatementLimits;
 use crate::lock::{LockHolder, Unlocked};
 use crate::session::{Outcome, RolledBack, Row, SessionFacts, TransactionFate, TransactionId, single};
 use crate::target::Target;
@@ -88,6 +89,17 @@ impl Sqlite {
     pub(crate) async fn begin(&mut self) -> Result<TransactionId, DatabaseError> {
         self.query(&format!("BEGIN IMMEDIATE; SAVEPOINT {MARK}")).await?;
         Ok(TransactionId::default())
+    }
+
+    /// Who writes waits for other writers, and for nothing else; a statement of this engine has no limit of its own.
+    pub(crate) async fn limit_statements(&mut self, limits: &StatementLimits) -> Result<(), DatabaseError> {
+        let Some(lock) = limits.lock else { return Ok(()) };
+        let millis = match i32::try_from(lock.as_millis()) {
+            Ok(0) | Err(_) => i32::MAX,
+            Ok(millis) => millis,
+        };
+        self.is_used = true;
+        self.query(&format!("PRAGMA busy_timeout = {millis}")).await.map(drop)
     }
 
     pub(crate) async fn commit(&mut self) -> Result<(), DatabaseError> {

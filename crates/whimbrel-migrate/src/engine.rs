@@ -23,6 +23,7 @@ mod verbs;
 mod waiting;
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use whimbrel_database::Session;
 use whimbrel_migration::directive::Directives;
@@ -50,7 +51,7 @@ pub use verbs::{BaselineReport, CleanReport, InfoReport, InfoRow, RepairReport, 
 
 /// One database that is open.
 pub struct Engine<'a> {
-    settings: DatabaseSettings,
+    settings: Rc<DatabaseSettings>,
     common: &'a CommonSettings,
     reporter: &'a Reporter,
     patience: Patience,

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
-use whimbrel_cli::error::{CommandError, ErrorKind};
+use whimbrel_cli::error::ErrorKind;
 use whimbrel_cli::exit::ExitCode;
-use whimbrel_database::{ConnectError, ConnectErrorKind, DatabaseError, LockHolder, ServerError};
+use whimbrel_database::{
+    Condition, ConnectError, ConnectErrorKind, DatabaseError, EngineKind, LockHolder, ServerError,
+};
 use whimbrel_migration::finding::Finding;
 use whimbrel_migration::risk::Level;
 use whimbrel_migration::version::Version;
@@ -41,6 +43,8 @@ pub enum Failure {
     /// Somebody else holds the lock.
     #[error("another runner holds the lock of {table}{}", held_by(.holder.as_ref()))]
     Locked {
+        /// What kind of server it is.
+        engine: EngineKind,
         /// The quoted history table.
         table: String,
         /// Who holds it.
@@ -50,7 +54,10 @@ pub enum Failure {
     },
     /// Between us and the server is somebody who hands out other backends.
     #[error("the connection changed its backend in the middle of the work")]
-    Pooler,
+    Pooler {
+        /// What kind of server it is.
+        engine: EngineKind,
+    },
     /// A script failed.
     #[error(transparent)]
     Script(Box<ScriptFailure>),
@@ -197,7 +204,7 @@ impl Failure {
             Self::Set(_) => ErrorKind::Usage,
             Self::Refused(findings) => kind_of(findings),
             Self::Locked { .. } => ErrorKind::Locked,
-            Self::Pooler => ErrorKind::Usage,
+            Self::Pooler { .. } => ErrorKind::Usage,
             Self::Script(failure) | Self::Callback { failure, .. } if failure.kept == Kept::Nothing => {
                 ErrorKind::ScriptFailed
             }
@@ -225,13 +232,13 @@ impl Failure {
             Self::Database { error, .. } => error.server().and_then(server_hint).into_iter().collect(),
             Self::Set(SetError::Refused(finding)) => finding.next_step.clone().into_iter().collect(),
             Self::Refused(findings) => next_steps(findings),
-            Self::Locked { .. } => vec![
-                "wait for it, or end that backend with pg_terminate_backend; --lock-wait says how long we wait"
-                    .to_owned(),
-            ],
-            Self::Pooler => vec![
-                "connect to PostgreSQL itself, or to a pool in session mode: the lock belongs to a session".to_owned(),
-            ],
+            Self::Locked { engine, holder, .. } => vec![lock_hint(*engine, holder.as_ref())],
+            Self::Pooler { engine } => {
+                let server = engine.dialect().name();
+                vec![format!(
+                    "connect to {server} itself, or to a pool in session mode: the lock belongs to a session"
+                )]
+            }
             Self::Script(failure) => failure.hints(),
             Self::Callback { failure, .. } => failure.callback_hints(),
             Self::Unconfirmed { .. } => {
@@ -246,20 +253,6 @@ impl Failure {
             Self::Set(_) | Self::Stopped(_) => Vec::new(),
         }
     }
-
-    /// As an error of the command line.
-    pub fn into_command_error(self, database: &str) -> CommandError {
-        let (kind, hints) = (self.kind(), self.hints());
-        let error = CommandError::new(kind, InDatabase { database: database.to_owned(), failure: self });
-        hints.into_iter().fold(error, CommandError::hinted)
-    }
-}
-
-#[derive(Debug, Error)]
-#[error("{database}: {failure}")]
-struct InDatabase {
-    database: String,
-    failure: Failure,
 }
 
 impl ScriptFailure {
@@ -465,60 +458,65 @@ fn connect_hint(kind: ConnectErrorKind) -> Option<&'static str> {
     }
 }
 
+/// What ends the one who has the lock, in the words of the engine.
+fn lock_hint(engine: EngineKind, holder: Option<&LockHolder>) -> String {
+    let number = holder.map_or_else(|| "N".to_owned(), |holder| holder.backend.to_string());
+    let end = match engine {
+        EngineKind::PostgreSql => format!("end that backend with SELECT pg_terminate_backend({number})"),
+        EngineKind::MySql => format!("end that connection with KILL {number}"),
+        EngineKind::Sqlite => "end the other program: it has locked the folder of the file".to_owned(),
+    };
+    format!("wait for it, or {end}; --lock-wait says how long we wait")
+}
+
 fn server_hint(error: &ServerError) -> Option<String> {
-    // Numbers of MySQL and MariaDB, and of SQLite, which has no states.
-    match (error.sqlstate.is_empty(), error.code) {
-        (false, 1205) => {
-            return Some(
-                "somebody else held a lock for too long: look at SHOW PROCESSLIST and information_schema.innodb_trx"
-                    .to_owned(),
-            );
+    let engine = error.engine();
+    let hint = match error.condition() {
+        Condition::LockTimeout => return Some(waited_hint(engine)),
+        Condition::Ended if error.sqlstate == "57014" => return Some(waited_hint(engine)),
+        Condition::Ended => "somebody ended the statement, or --statement-timeout did",
+        Condition::Deadlock => "a deadlock with another session: run migrate again",
+        Condition::ReadOnly => match engine {
+            EngineKind::PostgreSql => {
+                "the database is read-only: a replica, or default_transaction_read_only; connect to the primary"
+            }
+            EngineKind::MySql => "the server is read-only: a replica, perhaps; connect to the primary",
+            EngineKind::Sqlite => "the file or its folder may only be read",
+        },
+        Condition::NoRight => match engine {
+            EngineKind::PostgreSql => {
+                "this role lacks a right: GRANT it, or run as the owner (for the history: GRANT USAGE, CREATE ON \
+                 SCHEMA … and SELECT, INSERT, UPDATE, DELETE on its table)"
+            }
+            _ => "this user lacks a right: GRANT it, or use the owner's",
+        },
+        Condition::NotInTransaction => {
+            "this statement cannot run in a transaction: put executeInTransaction=false into the script's .conf file"
         }
-        (false, 1213) => return Some("a deadlock with another session: run migrate again".to_owned()),
-        (false, 1290 | 1792 | 1836) => {
-            return Some("the server is read-only: a replica, perhaps; connect to the primary".to_owned());
+        Condition::EnumTooNew => {
+            "a new enum value can be used by the next script only, not by the one that adds it"
         }
-        (false, 1044 | 1142 | 1143 | 1227 | 1370 | 1419) => {
-            return Some("this user lacks a right: GRANT it, or use the owner's".to_owned());
+        Condition::DiskFull => "the disk is full",
+        Condition::CannotOpen => "look at the path, and whether its folder may be written",
+        Condition::UndefinedTable | Condition::Other => return None,
+    };
+    Some(hint.to_owned())
+}
+
+/// Where to look for the one who was waited for.
+fn waited_hint(engine: EngineKind) -> String {
+    let look = match engine {
+        EngineKind::PostgreSql => {
+            "look at pg_stat_activity and pg_locks; --lock-timeout and --statement-timeout say how long is too long"
         }
-        (true, 5 | 6) => {
-            return Some(
-                "another program writes into the file: wait for it, or give busy_timeout in the URL"
-                    .to_owned(),
-            );
+        EngineKind::MySql => {
+            "look at SHOW PROCESSLIST and information_schema.innodb_trx; --lock-timeout says how long is too long"
         }
-        (true, 8) => return Some("the file or its folder may only be read".to_owned()),
-        (true, 13) => return Some("the disk is full".to_owned()),
-        (true, 14) => return Some("look at the path, and whether its folder may be written".to_owned()),
-        _ => {}
-    }
-    Some(match error.sqlstate.as_str() {
-        "42501" => {
-            "this role lacks a right: GRANT it, or run as the owner (for the history: GRANT USAGE, CREATE ON \
-             SCHEMA … and SELECT, INSERT, UPDATE, DELETE on its table)"
-                .to_owned()
+        EngineKind::Sqlite => {
+            "another program writes into the file; --lock-timeout, or busy_timeout in the URL, says how long is too long"
         }
-        "25006" => {
-            "the database is read-only: a replica, or default_transaction_read_only; connect to the primary"
-                .to_owned()
-        }
-        "25001" => {
-            "this statement cannot run in a transaction: put executeInTransaction=false into the script's \
-             .conf file"
-                .to_owned()
-        }
-        "55P04" => {
-            "a new enum value can be used by the next script only, not by the one that adds it".to_owned()
-        }
-        "55P03" | "57014" => {
-            "somebody else held a lock for too long: look at pg_stat_activity and pg_locks; --lock-timeout and \
-             --statement-timeout say how long is too long"
-                .to_owned()
-        }
-        "40P01" => "a deadlock with another session: run migrate again".to_owned(),
-        "53100" => "the server's disk is full".to_owned(),
-        _ => return None,
-    })
+    };
+    format!("somebody else held a lock for too long: {look}")
 }
 
 #[cfg(test)]
@@ -540,15 +538,8 @@ mod tests {
             kept,
             notes: vec!["a note".to_owned()],
             error: DatabaseError::Server(ServerError {
-                severity: "ERROR",
-                sqlstate: "42P01".to_owned(),
-                code: 0,
-                message: "relation \"nope\" does not exist".to_owned(),
-                detail: None,
-                hint: None,
                 position: Some(13),
-                context: None,
-                constraint: None,
+                ..ServerError::new("42P01", 0, "relation \"nope\" does not exist")
             }),
         }
     }

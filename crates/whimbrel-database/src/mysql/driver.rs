@@ -139,17 +139,7 @@ fn database_error(error: sqlx::Error) -> DatabaseError {
 }
 
 fn server_error(error: &MySqlDatabaseError) -> ServerError {
-    ServerError {
-        severity: "ERROR",
-        sqlstate: error.code().unwrap_or("HY000").to_owned(),
-        code: i32::from(error.number()),
-        message: error.message().to_owned(),
-        detail: None,
-        hint: None,
-        position: None,
-        context: None,
-        constraint: None,
-    }
+    ServerError::new(error.code().unwrap_or("HY000"), i32::from(error.number()), error.message())
 }
 
 fn classify_connect_error(error: sqlx::Error) -> (ConnectErrorKind, BoxError) {

@@ -127,15 +127,5 @@ fn database_error(error: sqlx::Error) -> DatabaseError {
 fn server_error(error: &SqliteError) -> ServerError {
     use sqlx::error::DatabaseError as _;
     let extended: i32 = error.code().and_then(|code| code.parse().ok()).unwrap_or_default();
-    ServerError {
-        severity: "ERROR",
-        sqlstate: String::new(),
-        code: extended & 0xff,
-        message: error.message().to_owned(),
-        detail: None,
-        hint: None,
-        position: None,
-        context: None,
-        constraint: None,
-    }
+    ServerError::new("", extended & 0xff, error.message())
 }

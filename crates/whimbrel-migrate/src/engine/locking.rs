@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use whimbrel_database::Unlocked;
+use whimbrel_database::{EngineKind, Unlocked};
 use whimbrel_migration::history::HistoryRow;
 
 use super::Engine;
@@ -49,7 +49,8 @@ impl Engine<'_> {
             let waited = started.elapsed();
             if waited >= self.common.lock_wait {
                 let holder = self.session.lock_holder(&self.table).await.ok().flatten();
-                return Err(Failure::Locked { table: self.table.quoted(), holder, waited });
+                let engine = self.session.target().engine;
+                return Err(Failure::Locked { engine, table: self.table.quoted(), holder, waited });
             }
             // A neighbour that is done within a second is not worth a line.
             let is_news =
@@ -61,6 +62,20 @@ impl Engine<'_> {
             self.patience.sleep(pause.min(self.common.lock_wait - waited)).await?;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// Does this under the lock. After a failure giving it back must not hide why.
+    pub(super) async fn with_lock<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.lock().await?;
+        let done = work(self).await;
+        match &done {
+            Ok(_) => self.unlock().await?,
+            Err(_) => self.unlock_quietly().await,
+        }
+        done
     }
 
     async fn say_waiting(&mut self, waited: Duration) {
@@ -80,11 +95,16 @@ impl Engine<'_> {
         let unlocked = self.session.unlock_and_reset(&self.table).await;
         match unlocked.map_err(Failure::database("give the lock back"))? {
             Unlocked::Held => Ok(()),
-            Unlocked::OtherBackend => Err(Failure::Pooler),
+            Unlocked::OtherBackend => Err(Failure::Pooler { engine: self.session.target().engine }),
             Unlocked::Lost => {
-                let message = "the lock was not ours any more when the script was done: the script gave it away \
-                    (DISCARD ALL or pg_advisory_unlock_all)";
-                self.say(Level::Warn, Event::Notice, message);
+                let by = match self.session.target().engine {
+                    EngineKind::PostgreSql => "DISCARD ALL or pg_advisory_unlock_all",
+                    _ => "RELEASE_ALL_LOCKS",
+                };
+                let message = format!(
+                    "the lock was not ours any more when the script was done: the script gave it away ({by})"
+                );
+                self.say(Level::Warn, Event::Notice, &message);
                 Ok(())
             }
         }

@@ -110,11 +110,7 @@ impl Engine<'_> {
             self.before.clone_from(&course.plan.before);
             self.warn_about(&course.plan.warnings);
         }
-        if self.session.facts().read_only {
-            return Err(read_only());
-        }
-        self.refuse_pooler().await?;
-        self.prepare_session().await?;
+        self.prepare_to_write().await?;
         self.before_migrate(exists).await?;
         if let Err(failure) = self.apply_all().await {
             self.fire_after_failure(name::Event::AfterMigrateError, &failure).await;
@@ -132,19 +128,11 @@ impl Engine<'_> {
     async fn before_migrate(&mut self, history_exists: bool) -> Result<(), Failure> {
         self.fire_create_schema().await?;
         if self.set.has_callbacks() && !history_exists {
-            self.lock().await?;
-            let made = match self.rows().await {
-                Ok(None) => self.begin_history().await,
-                Ok(Some(_)) => Ok(()),
-                Err(failure) => Err(failure),
-            };
-            match made {
-                Ok(()) => self.unlock().await?,
-                Err(failure) => {
-                    self.unlock_quietly().await;
-                    return Err(failure);
-                }
-            }
+            self.with_lock(async |engine| match engine.rows().await? {
+                None => engine.begin_history().await,
+                Some(_) => Ok(()),
+            })
+            .await?;
         }
         self.fire(name::Event::BeforeMigrate).await
     }
@@ -561,19 +549,4 @@ fn as_row(row: &NewRow) -> HistoryRow {
         execution_time: row.execution_time,
         success: row.success,
     }
-}
-
-pub(super) fn read_only() -> Failure {
-    let error = whimbrel_database::ServerError {
-        severity: "ERROR",
-        sqlstate: "25006".to_owned(),
-        code: 0,
-        message: "transactions of this session are read-only".to_owned(),
-        detail: None,
-        hint: None,
-        position: None,
-        context: None,
-        constraint: None,
-    };
-    Failure::Database { what: "migrate", error: whimbrel_database::DatabaseError::Server(error) }
 }

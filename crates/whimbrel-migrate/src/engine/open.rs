@@ -1,9 +1,10 @@
 //! Connecting, and finding out where in the database we are.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use whimbrel_database::{ConnectSettings, Session, SessionFacts};
+use whimbrel_database::{ConnectSettings, DatabaseError, ServerError, Session, SessionFacts};
 use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::finding::Finding;
 use whimbrel_migration::name::Event;
@@ -51,7 +52,7 @@ impl<'a> Engine<'a> {
         let set = ScriptSet::load(&settings, &built_ins)?;
         let table = settings.table.clone();
         let mut engine = Self {
-            settings,
+            settings: Rc::new(settings),
             common,
             reporter,
             patience,
@@ -88,6 +89,17 @@ impl<'a> Engine<'a> {
         session.prefer_schema(&self.table.schema);
         session.sign_as(self.settings.installed_by.clone());
         self.session = session;
+        self.prepare_session().await
+    }
+
+    /// Before anything is written: whether that can be done here at all, and a session that is fit for it.
+    pub(super) async fn prepare_to_write(&mut self) -> Result<(), Failure> {
+        if self.session.facts().read_only {
+            let engine = self.session.target().engine;
+            let error = DatabaseError::Server(ServerError::read_only(engine));
+            return Err(Failure::database("write to the database")(error));
+        }
+        self.refuse_pooler().await?;
         self.prepare_session().await
     }
 
@@ -131,20 +143,23 @@ async fn begin_with_init_sql(session: &mut Session, settings: &DatabaseSettings)
         .map_err(Failure::database("run the SQL that every session begins with (initSql)"))
 }
 
+/// How a second session is opened that looks from beside; its name says what for.
+pub(super) fn beside(common: &CommonSettings, purpose: &str) -> ConnectSettings {
+    ConnectSettings::once(format!("{} {purpose}", application_name(common)))
+}
+
+/// The name that the server's views show.
+fn application_name(common: &CommonSettings) -> String {
+    format!("whimbrel-migrate/{} run={}", env!("CARGO_PKG_VERSION"), common.run_id)
+}
+
 pub(crate) async fn connect(
     settings: &DatabaseSettings,
     common: &CommonSettings,
     reporter: &Reporter,
     patience: &mut Patience,
 ) -> Result<Session, Failure> {
-    let connect = ConnectSettings {
-        wait: common.wait,
-        ..ConnectSettings::once(format!(
-            "whimbrel-migrate/{} run={}",
-            env!("CARGO_PKG_VERSION"),
-            common.run_id
-        ))
-    };
+    let connect = ConnectSettings { wait: common.wait, ..ConnectSettings::once(application_name(common)) };
     let mut said: Option<Instant> = None;
     let session = Session::connect(&settings.target, &connect, |retry| {
         if said.is_some_and(|said| said.elapsed() < SAY_AGAIN) {

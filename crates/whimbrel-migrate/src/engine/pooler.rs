@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use whimbrel_database::{ConnectSettings, Session};
-use whimbrel_migration::dialect::Dialect;
 
 use super::Engine;
+use super::open::beside;
 use crate::failure::Failure;
 
 /// The look must not cost much where nobody answers.
@@ -17,11 +17,10 @@ impl Engine<'_> {
     /// mode, always have two backends; a pool that hands backends out for a transaction gives the second connection
     /// the one that we have just used, or gives us another one while the second is in a transaction.
     pub(super) async fn refuse_pooler(&mut self) -> Result<(), Failure> {
-        if self.session.dialect() != Dialect::PostgreSql {
+        if !self.session.capabilities().tells_poolers {
             return Ok(());
         }
-        let name = format!("whimbrel-migrate/{} run={} look", env!("CARGO_PKG_VERSION"), self.common.run_id);
-        let settings = ConnectSettings { attempt_timeout: PATIENCE, ..ConnectSettings::once(name) };
+        let settings = ConnectSettings { attempt_timeout: PATIENCE, ..beside(self.common, "look") };
         // A server that lets us in only once cannot be asked so; the unlock still looks at the backend.
         let Ok(mut second) = Session::connect(&self.settings.target, &settings, |_| {}).await else {
             return Ok(());
@@ -29,7 +28,7 @@ impl Engine<'_> {
         let ours = self.session.facts().backend;
         let shares = second.facts().backend == ours || self.moves_beside(&mut second).await;
         second.close().await;
-        if shares { Err(Failure::Pooler) } else { Ok(()) }
+        if shares { Err(Failure::Pooler { engine: self.session.target().engine }) } else { Ok(()) }
     }
 
     async fn moves_beside(&mut self, second: &mut Session) -> bool {

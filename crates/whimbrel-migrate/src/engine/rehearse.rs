@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use serde::Serialize;
-use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::finding::Finding;
 use whimbrel_migration::plan::{RunMode, Step};
 
@@ -27,7 +26,7 @@ pub struct Rehearsal {
 impl Engine<'_> {
     /// Runs the steps in one transaction under the lock, and rolls back whatever comes.
     pub(super) async fn rehearse(&mut self, steps: &[Step]) -> Result<Rehearsal, Failure> {
-        if self.session.dialect() != Dialect::PostgreSql {
+        if !self.session.capabilities().rehearses {
             let engine = self.session.dialect().name();
             let message = format!("{engine} cannot be rehearsed: not everything can be rolled back there");
             return Err(Finding::error("rehearsal-not-supported", message)

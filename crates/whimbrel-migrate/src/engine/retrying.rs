@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-use whimbrel_migration::dialect::Dialect;
+use whimbrel_database::{Condition, DatabaseError};
 use whimbrel_migration::finding::Finding;
 use whimbrel_migration::script::ScriptId;
 
@@ -25,15 +25,15 @@ impl Engine<'_> {
     pub(super) fn take_limits(&mut self, id: ScriptId) -> Result<(), Failure> {
         let directives = self.directives_of(id)?;
         self.timeouts = self.common.timeouts.of_script(&directives);
-        let asked = self.timeouts.lock.is_some() || self.timeouts.statement.is_some();
-        if asked && self.session.dialect() != Dialect::PostgreSql {
+        let asked = self.timeouts.statement.is_some_and(|limit| !limit.is_zero());
+        if asked && !self.session.capabilities().limits_statements {
             let engine = self.session.dialect().name();
             return Err(Finding::error(
                 "limits-not-supported",
-                format!("{engine} has no limits per statement here"),
+                format!("{engine} has no limit for the time that a statement runs"),
             )
             .in_script(self.set.script(id).script.clone())
-            .next_step("leave out lock_timeout and statement_timeout; set them on the server")
+            .next_step("leave out statement_timeout; --deadline limits the whole run")
             .into());
         }
         self.attempts.retries = self.timeouts.lock_retries;
@@ -44,9 +44,12 @@ impl Engine<'_> {
     /// deadlock, in a transaction of which nothing was kept.
     pub(super) fn may_try_again(&self, failure: &Failure) -> bool {
         let Failure::Script(script) = failure else { return false };
-        let lost_a_lock = matches!(script.error.sqlstate(), Some("55P03" | "40P01"));
-        let kept_nothing = !script.non_transactional && script.kept == Kept::Nothing;
-        lost_a_lock && kept_nothing && self.attempts.failed < self.attempts.retries
+        !script.non_transactional && script.kept == Kept::Nothing && self.has_attempts_left(&script.error)
+    }
+
+    /// Whether this is an error after which a script may come again, and has not come too often.
+    pub(super) fn has_attempts_left(&self, error: &DatabaseError) -> bool {
+        lost_a_lock(error) && self.attempts.failed < self.attempts.retries
     }
 
     /// Tells the failure and waits; the lock of the history is not held meanwhile, so that others get their turn.
@@ -78,4 +81,9 @@ impl Engine<'_> {
                 self.attempts.retries
             ));
     }
+}
+
+/// Whether somebody else was in the way, who may be gone the next time.
+pub(super) fn lost_a_lock(error: &DatabaseError) -> bool {
+    matches!(error.condition(), Condition::LockTimeout | Condition::Deadlock)
 }

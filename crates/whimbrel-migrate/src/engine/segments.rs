@@ -9,6 +9,8 @@
 //! | the work before a DDL | committed by it, together with the record that says so |
 //! | DDL | by itself; the record follows it at once |
 //! | from LOCK TABLES to UNLOCK TABLES | each by itself: a transaction or a record would end the locks |
+//!
+//! A script that lost a lock before anything of it was kept comes again, like one of PostgreSQL.
 
 use std::time::Instant;
 
@@ -19,9 +21,11 @@ use whimbrel_migration::name;
 use whimbrel_migration::plan::RunMode;
 use whimbrel_migration::scan::Effect;
 use whimbrel_migration::script::ScriptId;
+use whimbrel_migration::statement::{Left, left_behind, may_commit_unseen};
 
 use super::Engine;
 use super::failing::{FailedStatement, Interruption};
+use super::retrying::lost_a_lock;
 use super::running::{Part, Work};
 use super::transactional::millis;
 use crate::failure::{Failure, Kept};
@@ -47,6 +51,8 @@ struct At {
     index: usize,
     /// Whether it commits.
     commits: bool,
+    /// Whether a statement since the last DDL may have committed without a word (a procedure can).
+    hides_commit: bool,
     millis: u64,
 }
 
@@ -83,14 +89,17 @@ impl Engine<'_> {
         let first = course.progress.statements_done;
         for (index, part) in parts.iter().enumerate().skip(first) {
             if let Err(interruption) = self.run_one(id, part, index, parts.len(), &mut course).await {
-                let at = At { index, commits: commits(part), millis: millis(started) };
+                let (since, dialect) = (course.open_since.unwrap_or(index), self.settings.migration.dialect);
+                let hides_commit =
+                    parts[since..=index].iter().any(|part| may_commit_unseen(dialect, &part.place.text));
+                let at = At { index, commits: commits(part), hides_commit, millis: millis(started) };
                 return Err(self.stopped_in_segment(work, at, course, interruption).await);
             }
         }
         if work.step.is_some()
             && let Err(interruption) = self.fire_inside(name::Event::AfterEachMigrate).await
         {
-            let at = At { index: parts.len(), commits: false, millis: millis(started) };
+            let at = At { index: parts.len(), commits: false, hides_commit: true, millis: millis(started) };
             return Err(self.stopped_in_segment(work, at, course, interruption).await);
         }
         let millis = millis(started);
@@ -173,7 +182,8 @@ impl Engine<'_> {
         let script = self.set.script(id).script.clone();
         let killed_at_lock = !progress.failed
             && parts.get(done).is_some_and(|part| part.effect == Effect::ImplicitCommit("LOCK TABLES"));
-        let lost = parts[..done].iter().find_map(|part| match left_behind(&part.place.text) {
+        let dialect = self.settings.migration.dialect;
+        let lost = parts[..done].iter().find_map(|part| match left_behind(dialect, &part.place.text) {
             Left::Lost(what) => Some((what, part.place.place.line)),
             Left::Setting | Left::Nothing => None,
         });
@@ -197,7 +207,9 @@ impl Engine<'_> {
             Event::Notice,
             &format!("{script} goes on with statement {} of {}", done + 1, parts.len()),
         );
-        for part in parts[..done].iter().filter(|part| left_behind(&part.place.text) == Left::Setting) {
+        for part in
+            parts[..done].iter().filter(|part| left_behind(dialect, &part.place.text) == Left::Setting)
+        {
             if let Err(Interruption::Statement(failed)) = self.run_statement(id, &part.place, None).await {
                 return Err(self.script_failure(id, RunMode::StatementByStatement, *failed, Kept::Nothing));
             }
@@ -218,6 +230,16 @@ impl Engine<'_> {
         let mut is_known = true;
         if !lost {
             let rolled_back = self.roll_back_segment(&course).await;
+            let rolled_back = match &interruption {
+                // Who loses a deadlock has lost the whole transaction already: nothing is left for us to undo.
+                Interruption::Statement(failed) if !at.hides_commit && lost_a_lock(&failed.error) => {
+                    match rolled_back {
+                        RolledBack::AlreadyOver => RolledBack::Everything,
+                        other => other,
+                    }
+                }
+                _ => rolled_back,
+            };
             (course.progress.statements_done, is_known) =
                 done_after(rolled_back, &course, at.index, at.commits);
         }
@@ -244,6 +266,11 @@ impl Engine<'_> {
         is_known: bool,
     ) -> Failure {
         let done = course.progress.statements_done;
+        let is_fresh = is_known && done == 0 && !course.progress.failed && !self.set.has_callbacks();
+        if is_fresh && self.has_attempts_left(&failed.error) {
+            // In good order back to where it began: it comes again, and nothing is written about it until then.
+            return self.script_failure(work.id, RunMode::InTransaction, failed, Kept::Nothing);
+        }
         let kept = match done {
             _ if !is_known => Kept::ItsOwn,
             0 => Kept::Nothing,
@@ -328,38 +355,6 @@ fn commits_early(parts: &[Part]) -> bool {
     parts.len() > 1 && parts.iter().any(commits)
 }
 
-/// What a statement leaves in its session for those after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Left {
-    Nothing,
-    /// It can simply be said again.
-    Setting,
-    /// It cannot; the words end the sentence "the rest needs …".
-    Lost(&'static str),
-}
-
-fn left_behind(statement: &str) -> Left {
-    let words = super::stepwise::words(statement);
-    let is =
-        |index: usize, word: &str| words.get(index).is_some_and(|found| found.eq_ignore_ascii_case(word));
-    let text = statement.to_ascii_lowercase();
-    if is(0, "create") && is(1, "temporary") {
-        Left::Lost("a temporary table of theirs")
-    } else if is(0, "prepare") {
-        Left::Lost("a statement that they prepared")
-    } else if text.contains(":=")
-        || text.contains("into @")
-        || (is(0, "set") && text.contains('@') && text.contains('('))
-    {
-        Left::Lost("a variable that they set")
-    } else if is(0, "set") || is(0, "use") || (text.trim_start().starts_with("/*!") && text.contains(" set "))
-    {
-        Left::Setting
-    } else {
-        Left::Nothing
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -388,16 +383,5 @@ mod tests {
         assert_eq!(done_after(RolledBack::AlreadyOver, &course(Some(2)), 5, false), (2, false));
         assert_eq!(done_after(RolledBack::NotEverything, &course(Some(2)), 5, false), (2, false));
         assert_eq!(done_after(RolledBack::Everything, &course(None), 5, true), (5, true));
-    }
-
-    #[test]
-    fn what_the_rest_of_a_script_needs_from_its_beginning() {
-        assert_eq!(left_behind("CREATE TABLE a (i int)"), Left::Nothing);
-        assert_eq!(left_behind("SET foreign_key_checks = 0"), Left::Setting);
-        assert_eq!(left_behind("/*!40014 SET @old = @@unique_checks, unique_checks = 0 */"), Left::Setting);
-        assert_eq!(left_behind("USE other"), Left::Setting);
-        assert!(matches!(left_behind("SET @id = LAST_INSERT_ID()"), Left::Lost(_)));
-        assert!(matches!(left_behind("SELECT max(id) INTO @id FROM a"), Left::Lost(_)));
-        assert!(matches!(left_behind("create temporary table t (i int)"), Left::Lost(_)));
     }
 }

@@ -43,15 +43,8 @@ impl Engine<'_> {
         if !self.common.request.confirmed {
             return Err(Failure::Unconfirmed { verb, version, dangers: report.dangers });
         }
-        self.refuse_pooler().await?;
-        self.prepare_session().await?;
-        self.lock().await?;
-        let done = self.stamp_locked(verb, &version, &report).await;
-        match &done {
-            Ok(()) => self.unlock().await?,
-            Err(_) => self.unlock_quietly().await,
-        }
-        done?;
+        self.prepare_to_write().await?;
+        self.with_lock(async |engine| engine.stamp_locked(verb, &version, &report).await).await?;
         self.recorded_ranks = report.actions.iter().map(|action| action.row().installed_rank).collect();
         Ok(StampReport { after: self.version.clone(), written: true, ..report })
     }

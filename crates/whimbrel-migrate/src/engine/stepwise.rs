@@ -12,16 +12,18 @@
 
 use std::time::Instant;
 
-use whimbrel_database::{DatabaseError, IndexState, Progress};
+use whimbrel_database::{Condition, DatabaseError, IndexState, Progress, ServerError};
 use whimbrel_migration::name;
 use whimbrel_migration::plan::RunMode;
 use whimbrel_migration::scan::Effect;
 use whimbrel_migration::script::ScriptId;
+use whimbrel_migration::statement::{ConcurrentIndex, Left, concurrent_index, left_behind};
 
 use super::Engine;
 use super::failing::{FailedStatement, Interruption};
 use super::running::{Part, Work};
 use super::transactional::millis;
+use super::waiting::is_about_waiting;
 use crate::failure::{Failure, Kept};
 use crate::report::{Event, Level};
 use crate::settings::DatabaseSettings;
@@ -91,7 +93,8 @@ impl Engine<'_> {
 
     /// What was SET by statements that are done belongs to the session that did it: it is set again.
     async fn repeat_settings(&mut self, id: ScriptId, done: &[Part]) -> Result<(), Failure> {
-        for part in done.iter().filter(|part| is_session_setting(&part.place.text)) {
+        let dialect = self.settings.migration.dialect;
+        for part in done.iter().filter(|part| left_behind(dialect, &part.place.text) == Left::Setting) {
             if let Err(Interruption::Statement(failed)) = self.run_statement(id, &part.place, None).await {
                 return Err(self.script_failure(id, RunMode::StatementByStatement, *failed, Kept::Nothing));
             }
@@ -111,7 +114,7 @@ impl Engine<'_> {
         if !matches!(part.effect, Effect::NonTransactional(_)) {
             return self.run_with_record(id, part, progress).await;
         }
-        let index = new_index(&part.place.text);
+        let index = concurrent_index(&part.place.text);
         if let Some(index) = &index {
             let state = self.session.index_state(&index.name).await.map_err(ours("look for the index"))?;
             match state {
@@ -147,7 +150,9 @@ impl Engine<'_> {
         let ran = self.run_statement(id, &part.place, part.data.as_deref()).await;
         match ran {
             Ok(()) => {}
-            Err(Interruption::Statement(failed)) if needs_no_transaction(&failed.error) => {
+            Err(Interruption::Statement(failed))
+                if failed.error.condition() == Condition::NotInTransaction =>
+            {
                 self.session.rollback().await.map_err(ours("roll back"))?;
                 return self.run_statement(id, &part.place, part.data.as_deref()).await;
             }
@@ -174,7 +179,7 @@ impl Engine<'_> {
     async fn explain(
         &mut self,
         part: &Part,
-        index: Option<&NewIndex>,
+        index: Option<&ConcurrentIndex>,
         ran: Result<(), Interruption>,
     ) -> Result<(), Interruption> {
         match ran {
@@ -197,7 +202,11 @@ impl Engine<'_> {
         }
     }
 
-    async fn notes_after_failure(&mut self, index: Option<&NewIndex>, error: &DatabaseError) -> Vec<String> {
+    async fn notes_after_failure(
+        &mut self,
+        index: Option<&ConcurrentIndex>,
+        error: &DatabaseError,
+    ) -> Vec<String> {
         let mut notes = Vec::new();
         if index.is_some() {
             for name in self.session.invalid_indexes().await.unwrap_or_default() {
@@ -207,7 +216,7 @@ impl Engine<'_> {
                 ));
             }
         }
-        if matches!(error.sqlstate(), Some("55P03" | "57014")) {
+        if is_about_waiting(error) {
             let waiting = self.session.oldest_transactions().await.unwrap_or_default();
             notes.extend(waiting.into_iter().map(|who| format!("it may have waited for {who}")));
         }
@@ -301,166 +310,15 @@ impl Engine<'_> {
     }
 }
 
-/// A procedure that commits, or a statement that the scanner took for a harmless one.
-fn needs_no_transaction(error: &DatabaseError) -> bool {
-    // SQLite has words only: "cannot VACUUM from within a transaction", "… inside a transaction".
-    matches!(error.sqlstate(), Some("2D000" | "25001"))
-        || error.server().is_some_and(|error| {
-            error.sqlstate.is_empty()
-                && (error.message.contains("within a transaction")
-                    || error.message.contains("inside a transaction"))
-        })
-}
-
 fn invalid_index(part: &Part, name: &str, settings: &DatabaseSettings) -> Interruption {
-    let error = whimbrel_database::ServerError {
-        severity: "ERROR",
-        sqlstate: "55000".to_owned(),
-        code: 0,
-        message: format!("index {name} exists already and is INVALID"),
-        detail: None,
+    let message = format!("index {name} exists already and is INVALID");
+    let error = ServerError {
         hint: Some(format!("DROP INDEX CONCURRENTLY {name}, then run migrate again")),
-        position: None,
-        context: None,
-        constraint: None,
+        ..ServerError::new("55000", 0, message)
     };
     Interruption::Statement(Box::new(FailedStatement::new(
         &part.place,
         DatabaseError::Server(error),
         settings,
     )))
-}
-
-fn is_session_setting(statement: &str) -> bool {
-    let words = words(statement);
-    let is =
-        |index: usize, word: &str| words.get(index).is_some_and(|found| found.eq_ignore_ascii_case(word));
-    // A pragma is SQLite's SET.
-    is(0, "pragma") || is(0, "set") && !["local", "transaction", "constraints"].iter().any(|word| is(1, word))
-}
-
-/// The index that a CREATE INDEX CONCURRENTLY makes.
-#[derive(Debug, PartialEq, Eq)]
-struct NewIndex {
-    /// As SQL finds it: qualified where the table is.
-    name: String,
-    if_not_exists: bool,
-}
-
-/// `CREATE [UNIQUE] INDEX CONCURRENTLY [IF NOT EXISTS] name ON [ONLY] [schema.]table …`; none where the server
-/// chooses the name.
-fn new_index(statement: &str) -> Option<NewIndex> {
-    let words = words(statement);
-    let mut words = words.iter().map(String::as_str).peekable();
-    let mut keyword = |word: &str| words.next_if(|next| next.eq_ignore_ascii_case(word)).is_some();
-    if !keyword("create") {
-        return None;
-    }
-    keyword("unique");
-    if !(keyword("index") && keyword("concurrently")) {
-        return None;
-    }
-    let if_not_exists = keyword("if") && keyword("not") && keyword("exists");
-    let name = words.next().filter(|name| !name.eq_ignore_ascii_case("on"))?.to_owned();
-    if !words.next()?.eq_ignore_ascii_case("on") {
-        return None;
-    }
-    let mut table = words.next()?;
-    if table.eq_ignore_ascii_case("only") {
-        table = words.next()?;
-    }
-    // `schema`, `.`, `table`: the index is made in the table's schema.
-    let name = match words.next() {
-        Some(".") => format!("{table}.{name}"),
-        _ => name,
-    };
-    Some(NewIndex { name, if_not_exists })
-}
-
-/// The first words of a statement, quoted names whole, without comments.
-pub(super) fn words(statement: &str) -> Vec<String> {
-    const ENOUGH: usize = 16;
-    let mut words = Vec::new();
-    let mut rest = statement;
-    while words.len() < ENOUGH {
-        rest = rest.trim_start();
-        if let Some(comment) = rest.strip_prefix("--") {
-            rest = comment.split_once('\n').map_or("", |(_, after)| after);
-        } else if rest.starts_with("/*") {
-            rest = after_comment(rest);
-        } else if rest.starts_with('"') {
-            let mut end = 1;
-            while let Some(quote) = rest[end..].find('"') {
-                end += quote + 1;
-                if !rest[end..].starts_with('"') {
-                    break;
-                }
-                end += 1;
-            }
-            words.push(rest[..end].to_owned());
-            rest = &rest[end..];
-        } else {
-            let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
-            let end = rest.find(|c: char| !is_part(c)).unwrap_or(rest.len());
-            let end = if end == 0 { rest.chars().next().map_or(0, char::len_utf8) } else { end };
-            if end == 0 {
-                break;
-            }
-            words.push(rest[..end].to_owned());
-            rest = &rest[end..];
-        }
-    }
-    words
-}
-
-/// What follows a comment, which may hold others.
-fn after_comment(text: &str) -> &str {
-    let (mut depth, mut at) = (0_u32, 0);
-    while let Some(found) = text[at..].find(['/', '*']) {
-        at += found;
-        if text[at..].starts_with("/*") {
-            depth += 1;
-            at += 2;
-        } else if text[at..].starts_with("*/") {
-            depth = depth.saturating_sub(1);
-            at += 2;
-            if depth == 0 {
-                return &text[at..];
-            }
-        } else {
-            at += 1;
-        }
-    }
-    ""
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn name(statement: &str) -> Option<String> {
-        new_index(statement).map(|index| index.name)
-    }
-
-    #[test]
-    fn the_name_of_a_new_index_is_read_with_its_schema() {
-        assert_eq!(name("CREATE INDEX CONCURRENTLY i ON t (a)").as_deref(), Some("i"));
-        assert_eq!(
-            name("create unique index concurrently \"I \"\"x\" on only s.t (a)").as_deref(),
-            Some("s.\"I \"\"x\"")
-        );
-        assert_eq!(
-            name("-- a\n/* b /* c */ */ CREATE INDEX CONCURRENTLY i ON \"S\" . t(a)").as_deref(),
-            Some("\"S\".i")
-        );
-        assert_eq!(name("CREATE INDEX CONCURRENTLY ON t (a)"), None);
-        assert_eq!(name("CREATE INDEX i ON t (a)"), None);
-        assert_eq!(name("VACUUM t"), None);
-    }
-
-    #[test]
-    fn if_not_exists_is_seen() {
-        let index = new_index("CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON t (a)").unwrap();
-        assert!(index.if_not_exists && index.name == "i");
-    }
 }

@@ -13,7 +13,7 @@ use whimbrel_migration::script::ScriptId;
 
 use super::Engine;
 use super::failing::{FailedStatement, Interruption, StatementPlace};
-use super::waiting::{LockWatch, is_about_waiting};
+use super::waiting::is_about_waiting;
 use crate::patience::{Ended, Stopped};
 use crate::set::SetError;
 use crate::source::Source;
@@ -122,7 +122,7 @@ impl Engine<'_> {
         place: StatementPlace,
         ahead: &mut Ahead,
     ) -> Result<(), Interruption> {
-        if !self.session.sends_ahead() {
+        if !self.session.capabilities().sends_ahead {
             return self.run_statement(id, &place, None).await;
         }
         let bytes = place.text.len();
@@ -147,9 +147,7 @@ impl Engine<'_> {
     async fn fetch_answers(&mut self, id: ScriptId, ahead: &mut Ahead) -> Result<(), Interruption> {
         while let Some(place) = ahead.places.pop_front() {
             let canceller = self.session.canceller();
-            let (backend, limit) =
-                (self.session.facts().backend, self.timeouts.lock.or(self.timeouts.usual_lock));
-            let watch = LockWatch::new(&self.settings, self.common, self.reporter, backend, limit);
+            let watch = self.lock_watch();
             let answer = self.patience.let_end(&canceller, watch.during(self.session.answer())).await;
             let seen = watch.seen();
             self.judge(id, &place, answer, &seen)?;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use whimbrel_database::{FinishError, TransactionFate, TransactionId};
+use whimbrel_database::{Condition, FinishError, TransactionFate, TransactionId};
 use whimbrel_migration::history::NewRow;
 use whimbrel_migration::name;
 use whimbrel_migration::plan::{RunMode, Step};
@@ -11,7 +11,7 @@ use whimbrel_migration::script::ScriptId;
 use super::Engine;
 use super::failing::{FailedStatement, Interruption, StatementPlace, shown};
 use super::running::{Work, parts};
-use super::waiting::{LockWatch, is_about_waiting};
+use super::waiting::is_about_waiting;
 use crate::failure::{Failure, Kept};
 use crate::report::{Event, Level};
 use crate::set::SetError;
@@ -28,8 +28,15 @@ impl Engine<'_> {
         let (_, source) = self.set.source(id)?.begin().map_err(unreadable)?;
         let started = Instant::now();
         let limits = self.timeouts.in_transaction();
-        let begun =
-            self.session.begin_within(&limits).await.map_err(Failure::database("begin a transaction"))?;
+        let begun = match self.session.begin_within(&limits).await {
+            Ok(begun) => begun,
+            // The one writer of SQLite is waited for here, and what the script wanted was a lock.
+            Err(error) if error.condition() == Condition::LockTimeout => {
+                let failed = FailedStatement::at_line(1, error, "it waited to begin: nothing of it was run");
+                return Err(self.script_failure(id, RunMode::InTransaction, failed, Kept::Nothing));
+            }
+            Err(error) => return Err(Failure::database("begin a transaction")(error)),
+        };
         let (ran, lines) = match work.step {
             Some(step) => self.run_with_callbacks(step, source).await,
             None => self.run_source(id, source).await,
@@ -121,9 +128,7 @@ impl Engine<'_> {
     ) -> Result<(), Interruption> {
         self.patience.check().map_err(Interruption::Stopped)?;
         let canceller = self.session.canceller();
-        let limit = self.timeouts.lock.or(self.timeouts.usual_lock);
-        let backend = self.session.facts().backend;
-        let watch = LockWatch::new(&self.settings, self.common, self.reporter, backend, limit);
+        let watch = self.lock_watch();
         let session = &mut self.session;
         let work = watch.during(async {
             match data {

@@ -59,26 +59,18 @@ impl Engine<'_> {
         if self.common.dry_run || plan.steps.is_empty() {
             return Ok(UndoReport { after: before.clone(), before, undone });
         }
-        if self.session.facts().read_only {
-            return Err(super::migrate::read_only());
-        }
-        self.refuse_pooler().await?;
-        self.prepare_session().await?;
+        self.prepare_to_write().await?;
         let mut index = 0;
         while let Some(expected) = plan.steps.get(index) {
             self.patience.check()?;
-            self.lock().await?;
             let run = undone[index].run;
-            match self.undo_locked(expected, run).await {
-                Ok(()) => self.unlock().await?,
-                Err(failure) => {
-                    self.unlock_quietly().await;
-                    if !self.may_try_again(&failure) {
-                        return Err(failure);
-                    }
-                    self.pause_before_retry(&failure).await?;
-                    continue;
+            let done = self.with_lock(async |engine| engine.undo_locked(expected, run).await).await;
+            if let Err(failure) = done {
+                if !self.may_try_again(&failure) {
+                    return Err(failure);
                 }
+                self.pause_before_retry(&failure).await?;
+                continue;
             }
             index += 1;
         }

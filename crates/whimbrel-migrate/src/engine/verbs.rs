@@ -199,18 +199,8 @@ impl Engine<'_> {
             let actions = plan_repair(self.set.scripts(), &history, &self.settings.migration)?;
             return Ok(RepairReport { actions, history_exists: true, descriptions: descriptions(&history) });
         }
-        self.prepare_session().await?;
-        self.around(callbacks::REPAIR, async |engine| engine.repair_with_lock().await).await
-    }
-
-    async fn repair_with_lock(&mut self) -> Result<RepairReport, Failure> {
-        self.lock().await?;
-        let repaired = self.repair_locked().await;
-        match &repaired {
-            Ok(_) => self.unlock().await?,
-            Err(_) => self.unlock_quietly().await,
-        }
-        repaired
+        self.prepare_to_write().await?;
+        self.around(callbacks::REPAIR, async |engine| engine.with_lock(Self::repair_locked).await).await
     }
 
     async fn repair_locked(&mut self) -> Result<RepairReport, Failure> {
@@ -258,19 +248,9 @@ impl Engine<'_> {
         if self.common.dry_run {
             return self.baseline_locked().await;
         }
-        self.prepare_session().await?;
+        self.prepare_to_write().await?;
         self.fire_create_schema().await?;
-        self.around(callbacks::BASELINE, async |engine| engine.baseline_with_lock().await).await
-    }
-
-    async fn baseline_with_lock(&mut self) -> Result<BaselineReport, Failure> {
-        self.lock().await?;
-        let done = self.baseline_locked().await;
-        match &done {
-            Ok(_) => self.unlock().await?,
-            Err(_) => self.unlock_quietly().await,
-        }
-        done
+        self.around(callbacks::BASELINE, async |engine| engine.with_lock(Self::baseline_locked).await).await
     }
 
     async fn baseline_locked(&mut self) -> Result<BaselineReport, Failure> {
@@ -317,21 +297,13 @@ impl Engine<'_> {
         if self.common.dry_run {
             return Ok(CleanReport { cleaned, dropped });
         }
-        self.prepare_session().await?;
-        self.around(callbacks::CLEAN, async |engine| engine.clean_with_lock(&cleaned, &dropped).await)
-            .await?;
+        self.prepare_to_write().await?;
+        self.around(callbacks::CLEAN, async |engine| {
+            engine.with_lock(async |engine| engine.clean_locked(&cleaned, &dropped).await).await
+        })
+        .await?;
         self.version = None;
         Ok(CleanReport { cleaned, dropped })
-    }
-
-    async fn clean_with_lock(&mut self, cleaned: &[String], dropped: &[String]) -> Result<(), Failure> {
-        self.lock().await?;
-        let done = self.clean_locked(cleaned, dropped).await;
-        match &done {
-            Ok(()) => self.unlock().await?,
-            Err(_) => self.unlock_quietly().await,
-        }
-        done
     }
 
     async fn clean_locked(&mut self, cleaned: &[String], dropped: &[String]) -> Result<(), Failure> {

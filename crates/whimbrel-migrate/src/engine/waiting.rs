@@ -1,11 +1,14 @@
 //! A look at who keeps a statement waiting, from a second connection, while it waits.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use whimbrel_database::{Blocker, ConnectSettings, DatabaseError, Session};
+use whimbrel_database::{Blocker, Condition, DatabaseError, Session};
 
+use super::Engine;
 use super::failing::shown;
+use super::open::beside;
 use crate::report::{Event, Level, Reporter};
 use crate::settings::{CommonSettings, DatabaseSettings};
 
@@ -18,30 +21,27 @@ const SHOWN_STATEMENT: usize = 80;
 
 /// What is needed to look from outside, without the session that waits.
 pub(super) struct LockWatch<'a> {
-    settings: &'a DatabaseSettings,
+    settings: Rc<DatabaseSettings>,
     reporter: &'a Reporter,
-    run: &'a str,
-    backend: i32,
+    common: &'a CommonSettings,
+    /// The session that waits; none where the engine does not tell whom it waits for.
+    backend: Option<i32>,
     first_look: Duration,
     seen: RefCell<Vec<String>>,
 }
 
-impl<'a> LockWatch<'a> {
-    /// Prepares to watch a statement of this backend that may wait for a lock for this long.
-    pub(super) fn new(
-        settings: &'a DatabaseSettings,
-        common: &'a CommonSettings,
-        reporter: &'a Reporter,
-        backend: i32,
-        lock_timeout: Option<Duration>,
-    ) -> Self {
+impl<'a> Engine<'a> {
+    /// Prepares to watch a statement of the script at hand.
+    pub(super) fn lock_watch(&self) -> LockWatch<'a> {
         // Before the wait is over, or nobody is there to be seen any more.
-        let before = lock_timeout.filter(|limit| !limit.is_zero()).map(|limit| limit / 2);
-        Self {
-            settings,
-            reporter,
-            run: &common.run_id,
-            backend,
+        let limit = self.timeouts.lock.or(self.timeouts.usual_lock);
+        let before = limit.filter(|limit| !limit.is_zero()).map(|limit| limit / 2);
+        let tells = self.session.capabilities().tells_blockers;
+        LockWatch {
+            settings: Rc::clone(&self.settings),
+            reporter: self.reporter,
+            common: self.common,
+            backend: tells.then_some(self.session.facts().backend),
             first_look: before.map_or(FIRST_LOOK, |before| before.min(FIRST_LOOK)),
             seen: RefCell::default(),
         }
@@ -51,6 +51,7 @@ impl<'a> LockWatch<'a> {
 impl LockWatch<'_> {
     /// Does the work, and looks now and then who keeps it waiting.
     pub(super) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        let Some(backend) = self.backend else { return work.await };
         tokio::pin!(work);
         tokio::select! {
             biased;
@@ -60,7 +61,7 @@ impl LockWatch<'_> {
         tokio::select! {
             biased;
             result = &mut work => result,
-            never = self.look_again_and_again() => match never {},
+            never = self.look_again_and_again(backend) => match never {},
         }
     }
 
@@ -69,13 +70,12 @@ impl LockWatch<'_> {
         self.seen.borrow().clone()
     }
 
-    async fn look_again_and_again(&self) -> std::convert::Infallible {
+    async fn look_again_and_again(&self, backend: i32) -> std::convert::Infallible {
         let (started, mut said) = (Instant::now(), Vec::new());
-        let name = format!("whimbrel-migrate/{} run={} watch", env!("CARGO_PKG_VERSION"), self.run);
-        let connect = ConnectSettings::once(name);
+        let connect = beside(self.common, "watch");
         // Best effort: a statement that waits must not fail because nobody could look.
         if let Ok(mut session) = Session::connect(&self.settings.target, &connect, |_| {}).await {
-            while let Ok(blockers) = session.blockers_of(self.backend).await {
+            while let Ok(blockers) = session.blockers_of(backend).await {
                 let lines: Vec<String> = blockers.iter().map(|blocker| self.line(blocker)).collect();
                 if !lines.is_empty() {
                     if lines != said {
@@ -94,7 +94,7 @@ impl LockWatch<'_> {
     fn line(&self, blocker: &Blocker) -> String {
         let mut line = blocker.to_string();
         if let Some(statement) = &blocker.statement {
-            let statement = shown(statement, self.settings);
+            let statement = shown(statement, &self.settings);
             let statement = statement.split_whitespace().collect::<Vec<_>>().join(" ");
             let end = statement.floor_char_boundary(SHOWN_STATEMENT);
             let dots = if end < statement.len() { "…" } else { "" };
@@ -114,5 +114,5 @@ impl LockWatch<'_> {
 
 /// Whether the statement was ended because it waited: for a lock, or for its own end.
 pub(super) fn is_about_waiting(error: &DatabaseError) -> bool {
-    matches!(error.sqlstate(), Some("55P03" | "57014" | "40P01"))
+    matches!(error.condition(), Condition::LockTimeout | Condition::Ended | Condition::Deadlock)
 }
