@@ -9,6 +9,6 @@ mod model;
 
 pub use load::{ProjectError, STATE_FOLDER};
 pub use model::{
-    Check, Cluster, DEFAULT_NAMESPACE, Database, FlywayValue, Image, Keys, Migrate, Project, ProjectFile,
-    ProjectName, Registry,
+    Check, Cluster, DEFAULT_NAMESPACE, Database, Engine, FlywayValue, Image, Keys, Migrate, Project,
+    ProjectFile, ProjectName, Registry,
 };

@@ -1,6 +1,7 @@
 //! Reading a folder of scripts.
 //!
-//! Only regular files named `*.sql` or `*.sql.conf` are read. A `.env`, a key, a `.git` beside them never gets
+//! Only regular files with a suffix of scripts (`.sql`, unless the project says otherwise), and `.conf` files of such
+//! names, are read. A `.env`, a key, a `.git` beside them never gets
 //! into an image. Links are followed inside the folder and refused when they lead out of it. Pipes and devices are
 //! never opened: reading one could wait for ever.
 
@@ -104,8 +105,9 @@ const LARGEST: u64 = 256 * 1024 * 1024;
 const SETTLE_TRIES: u32 = 5;
 const SETTLE_PAUSE: Duration = Duration::from_millis(10);
 
-/// Reads a folder. Files that vanish or change while they are read are looked at again.
-pub fn scan(location: &Path) -> Result<Scan, ScanError> {
+/// Reads a folder: the files with one of these suffixes (in any letter case, as the runner sees them). Files that vanish or
+/// change while they are read are looked at again.
+pub fn scan(location: &Path, suffixes: &[String]) -> Result<Scan, ScanError> {
     let io_error = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => ScanError::Missing(location.to_owned()),
         _ => ScanError::Io { path: location.to_owned(), source },
@@ -114,7 +116,7 @@ pub fn scan(location: &Path) -> Result<Scan, ScanError> {
         return Err(ScanError::NotFolder(location.to_owned()));
     }
     let root = fs_err::canonicalize(location).map_err(io_error)?;
-    let mut scanner = Scanner { root, scan: Scan::default(), visited: BTreeSet::new() };
+    let mut scanner = Scanner { root, suffixes, scan: Scan::default(), visited: BTreeSet::new() };
     scanner.folder(location, "")?;
     let mut scan = scanner.scan;
     scan.files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -124,8 +126,13 @@ pub fn scan(location: &Path) -> Result<Scan, ScanError> {
 
 /// Whether a file of this name can be a script or the settings of one.
 #[must_use]
-pub fn is_candidate(name: &str) -> bool {
-    (name.ends_with(".sql") || name.ends_with(".sql.conf")) && !is_temporary(name)
+pub fn is_candidate(name: &str, suffixes: &[String]) -> bool {
+    let script = name.strip_suffix(".conf").unwrap_or(name);
+    let ends_with = |suffix: &String| {
+        let start = script.len().checked_sub(suffix.len());
+        start.and_then(|start| script.get(start..)).is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+    };
+    suffixes.iter().any(ends_with) && !is_temporary(name)
 }
 
 /// Whether editors make files of this name beside the one that is edited.
@@ -152,14 +159,15 @@ fn may_be_secret(name: &str) -> bool {
         || [".key", ".pem", ".p12", ".pfx", ".env"].iter().any(|end| lower.ends_with(end))
 }
 
-struct Scanner {
+struct Scanner<'a> {
     root: PathBuf,
+    suffixes: &'a [String],
     scan: Scan,
     /// Canonical folders on the way, so that a link to a parent ends.
     visited: BTreeSet<PathBuf>,
 }
 
-impl Scanner {
+impl Scanner<'_> {
     fn folder(&mut self, folder: &Path, prefix: &str) -> Result<(), ScanError> {
         let canonical = match fs_err::canonicalize(folder) {
             Ok(canonical) => canonical,
@@ -203,7 +211,7 @@ impl Scanner {
         let relative = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
         if metadata.is_dir() {
             self.folder(path, &relative)
-        } else if !is_candidate(name) {
+        } else if !is_candidate(name, self.suffixes) {
             Ok(())
         } else if !metadata.is_file() {
             self.skip(path, SkipReason::NotRegular);
@@ -235,7 +243,7 @@ impl Scanner {
                 fs_err::metadata(&target).map(Some).map_err(failed)
             }
             _ => {
-                if is_candidate(name) || !name.contains('.') {
+                if is_candidate(name, self.suffixes) || !name.contains('.') {
                     self.skip(path, SkipReason::OutsideLink);
                 }
                 Ok(None)
@@ -308,7 +316,7 @@ mod tests {
             (".V2__x.sql.swp", "x"),
             ("V2__x.sql~", "x"),
         ]);
-        let scan = scan(folder.path()).unwrap();
+        let scan = scan(folder.path(), &[".sql".to_owned()]).unwrap();
         assert_eq!(paths(&scan), ["V1__a.sql", "V1__a.sql.conf", "sub/R__b.sql"]);
         assert_eq!(scan.files[0].bytes, b"select 1;");
         assert_eq!(scan.skipped.len(), 3);
@@ -323,7 +331,7 @@ mod tests {
         symlink(outside.path().join("V3__secret.sql"), folder.path().join("V3__c.sql")).unwrap();
         symlink(outside.path(), folder.path().join("elsewhere")).unwrap();
         symlink(folder.path(), folder.path().join("real/cycle")).unwrap();
-        let scan = scan(folder.path()).unwrap();
+        let scan = scan(folder.path(), &[".sql".to_owned()]).unwrap();
         assert_eq!(paths(&scan), ["V2__b.sql", "real/V1__a.sql"]);
         let reasons: Vec<SkipReason> = scan.skipped.iter().map(|skipped| skipped.reason).collect();
         assert_eq!(reasons, [SkipReason::OutsideLink, SkipReason::OutsideLink]);
@@ -333,7 +341,7 @@ mod tests {
     fn sockets_are_not_opened() {
         let folder = folder(&[]);
         let _socket = UnixListener::bind(folder.path().join("V1__a.sql")).unwrap();
-        let scan = scan(folder.path()).unwrap();
+        let scan = scan(folder.path(), &[".sql".to_owned()]).unwrap();
         assert!(scan.files.is_empty());
         assert_eq!(scan.skipped[0].reason, SkipReason::NotRegular);
     }
@@ -341,8 +349,8 @@ mod tests {
     #[test]
     fn missing_folder_is_told_from_a_file() {
         let folder = folder(&[("file", "")]);
-        assert!(matches!(scan(&folder.path().join("gone")), Err(ScanError::Missing(_))));
-        assert!(matches!(scan(&folder.path().join("file")), Err(ScanError::NotFolder(_))));
+        assert!(matches!(scan(&folder.path().join("gone"), &[]), Err(ScanError::Missing(_))));
+        assert!(matches!(scan(&folder.path().join("file"), &[]), Err(ScanError::NotFolder(_))));
     }
 
     #[test_case("V1__a.sql", false)]

@@ -1,6 +1,7 @@
 //! The work on one database: open it, plan, apply, and tell.
 
 mod callbacks;
+mod explaining;
 mod failing;
 mod group;
 mod locking;

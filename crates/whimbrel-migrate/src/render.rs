@@ -247,6 +247,7 @@ fn info(name: &str, report: &InfoReport) -> Vec<String> {
         lines.extend(table(&rows, WIDTH).into_iter().map(|line| format!("  {line}")));
     }
     lines.extend(own::origins(&report.migrations));
+    lines.extend(own::differences(&report.migrations));
     lines.extend(report.risks.iter().flat_map(own::risk));
     lines
 }

@@ -10,11 +10,12 @@ use uuid::Uuid;
 use whimbrel_cli::args::GlobalArgs;
 use whimbrel_cli::env::{self, Environment};
 use whimbrel_cli::error::{CommandError, ErrorKind};
-use whimbrel_cli::project::{Migrate, Project};
-use whimbrel_database::Target;
-use whimbrel_migration::encoding::Encoding;
+use whimbrel_cli::project::{Engine, Migrate, Project};
+use whimbrel_database::{EngineKind, Target};
+use whimbrel_migration::encoding::{Encoding, Reading};
 use whimbrel_migration::history::DEFAULT_TABLE;
 use whimbrel_migration::name::NamingRules;
+use whimbrel_migration::parameters::FileRules;
 use whimbrel_migration::settings::{IgnorePattern, Settings};
 use whimbrel_migration::version::Version;
 
@@ -138,6 +139,27 @@ pub struct DatabaseSettings {
 }
 
 impl DatabaseSettings {
+    /// How its files are read, as the check of a project's files asks it too.
+    pub fn file_rules(&self) -> FileRules {
+        FileRules {
+            naming: self.naming.clone(),
+            reading: Reading { encoding: self.encoding, detect: self.detect_encoding },
+            replaces: self.replace_placeholders,
+            marks: self.placeholder_marks.clone(),
+            separator: self.placeholder_separator.clone(),
+        }
+    }
+
+    /// Reads its files by these rules.
+    pub fn follow(&mut self, rules: FileRules) {
+        self.naming = rules.naming;
+        self.encoding = rules.reading.encoding;
+        self.detect_encoding = rules.reading.detect;
+        self.replace_placeholders = rules.replaces;
+        self.placeholder_marks = rules.marks;
+        self.placeholder_separator = rules.separator;
+    }
+
     /// A database with the usual settings.
     pub fn new(name: impl Into<String>, target: Target, locations: Vec<PathBuf>) -> Self {
         let migration = Settings { dialect: target.engine.dialect(), ..Settings::default() };
@@ -226,6 +248,7 @@ pub fn resolve(
             let database = &project.file.databases[&name];
             let found =
                 credentials::resolve(&name, database, environment, &secrets).map_err(credentials_error)?;
+            refuse_other_engine(&name, database.engine, &found.target)?;
             let mut settings = DatabaseSettings::new(&name, found.target, project.locations(database));
             settings.warnings = found.warnings;
             layers::fill_project_database(&project, database, environment, &mut settings)?;
@@ -233,6 +256,26 @@ pub fn resolve(
         })
         .collect::<Result<_, CommandError>>()?;
     Ok(RunSettings { verb, databases, common })
+}
+
+/// Scripts that were checked as those of one engine do not run on another.
+fn refuse_other_engine(name: &str, engine: Option<Engine>, target: &Target) -> Result<(), CommandError> {
+    let Some(engine) = engine else { return Ok(()) };
+    let fits = match target.engine {
+        EngineKind::PostgreSql => engine == Engine::PostgreSql,
+        // Which of the two it is, only the server knows.
+        EngineKind::MySql => matches!(engine, Engine::MySql | Engine::MariaDb),
+        EngineKind::Sqlite => engine == Engine::Sqlite,
+    };
+    if fits {
+        return Ok(());
+    }
+    let there = target.engine.dialect().name();
+    Err(CommandError::usage(format!(
+        "[databases.{name}] has engine = \"{}\", and its URL is one of {there}",
+        engine.name()
+    ))
+    .hinted("correct the one or the other"))
 }
 
 pub(crate) fn chosen(
@@ -321,4 +364,31 @@ fn with_options(
             .collect::<Result<_, _>>()?;
     }
     Ok(database)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_of_another_engine_than_the_projects_is_refused() {
+        let target = |url: &str| Target::parse(&secrecy::SecretString::from(url)).unwrap().0;
+        for (engine, url, fits) in [
+            (Engine::PostgreSql, "postgres://h/d", true),
+            (Engine::MySql, "postgres://u:canary@h/d", false),
+            (Engine::MariaDb, "mysql://h/d", true),
+            (Engine::MySql, "jdbc:mariadb://h/d", true),
+            (Engine::PostgreSql, "sqlite:/x", false),
+            (Engine::Sqlite, "sqlite:/x", true),
+        ] {
+            let answer = refuse_other_engine("shop", Some(engine), &target(url));
+            assert_eq!(answer.is_ok(), fits, "{engine:?} {url}");
+            if let Err(error) = answer {
+                assert!(
+                    error.to_string().contains("[databases.shop]") && !error.to_string().contains("canary")
+                );
+            }
+        }
+        assert!(refuse_other_engine("shop", None, &target("mysql://h/d")).is_ok());
+    }
 }

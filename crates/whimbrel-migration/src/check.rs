@@ -2,13 +2,16 @@
 //!
 //! The SQL grammar is not looked at here.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use crate::{
-    checksum::{self, EncodingError},
+    checksum,
     conf::ScriptConf,
+    dialect::Dialect,
+    encoding::Reading,
     finding::{Finding, FlywayCode, Severity},
-    name::{NameError, NamingRules, ScriptKind, ScriptName},
+    name::{NameError, NamingRules, ScriptKind, ScriptName, no_extension},
     placeholder::Placeholders,
     plan,
     scan::{self, ScanFacts},
@@ -35,10 +38,25 @@ type Files<'a> = HashMap<String, &'a File<'a>>;
 pub struct CheckRules<'a> {
     /// How scripts are named.
     pub naming: &'a NamingRules,
-    /// What placeholders stand for; none: they are not replaced.
+    /// What placeholders stand for; none: nobody can say it, and no text is replaced.
     pub placeholders: Option<&'a Placeholders>,
+    /// Whether they are replaced in scripts whose side file says nothing about it.
+    pub replaces: bool,
+    /// How files are decoded whose side file names no encoding.
+    pub reading: Reading,
     /// How scripts run.
     pub settings: &'a Settings,
+}
+
+impl<'a> CheckRules<'a> {
+    /// Rules with the usual reading: UTF-8, and placeholders replaced where their values are known.
+    pub fn new(
+        naming: &'a NamingRules,
+        placeholders: Option<&'a Placeholders>,
+        settings: &'a Settings,
+    ) -> Self {
+        Self { naming, placeholders, replaces: true, reading: Reading::default(), settings }
+    }
 }
 
 /// What the check came to.
@@ -108,7 +126,7 @@ enum Named {
 fn name_of(path: &str, naming: &NamingRules) -> Named {
     let file_name = path.rsplit('/').next().unwrap_or(path);
     if !naming.is_candidate(file_name) {
-        return if looks_like_shell_script(file_name, naming) {
+        return if naming.looks_like_shell_script(file_name) {
             Named::Odd(no_extension(file_name, naming))
         } else {
             Named::Nothing
@@ -123,25 +141,6 @@ fn name_of(path: &str, naming: &NamingRules) -> Named {
         Ok(name) => Named::Script(Box::new(name)),
         Err(error) => Named::Odd(invalid_name(file_name, naming, &error)),
     }
-}
-
-/// `V1__a` without a suffix: Flyway would run it with the shell.
-fn looks_like_shell_script(file_name: &str, naming: &NamingRules) -> bool {
-    !file_name.contains('.')
-        && naming.parse(file_name).is_ok_and(|name| {
-            !matches!(name.kind, ScriptKind::Callback(_)) && file_name.contains(&naming.separator)
-        })
-}
-
-fn no_extension(file_name: &str, naming: &NamingRules) -> Finding {
-    let suffix = naming.suffixes.first().map_or(".sql", String::as_str);
-    Finding::warning(
-        "no-extension",
-        format!(
-            "{file_name} has no suffix: real Flyway would run it as a shell script, here it is never run"
-        ),
-    )
-    .next_step(format!("name it {file_name}{suffix}"))
 }
 
 fn name_finding(severity: Severity, message: String, next_step: String) -> Finding {
@@ -211,13 +210,8 @@ fn check_conf(
                 .next_step("give it the name of its script and .conf, or remove it"),
         );
     }
-    if let Err(error) = ScriptConf::parse(&String::from_utf8_lossy(file.contents)) {
-        findings.push(
-            Finding::error("bad-script-conf", error.to_string())
-                .coded(FlywayCode::Configuration)
-                .in_script(file.path)
-                .next_step("the keys are executeInTransaction, encoding and placeholderReplacement"),
-        );
+    if let Err(error) = ScriptConf::of_bytes(file.contents) {
+        findings.push(error.to_finding(file.path));
     }
 }
 
@@ -231,62 +225,43 @@ fn check_script(
     let first_finding = report.findings.len();
     let conf = set
         .get(&format!("{}.conf", file.path).to_lowercase())
-        .and_then(|other| ScriptConf::parse(&String::from_utf8_lossy(other.contents)).ok())
+        .and_then(|other| ScriptConf::of_bytes(other.contents).ok())
         .unwrap_or_default();
-    check_lengths(name, &mut report.findings);
-    match checksum::of_bytes(file.contents) {
-        Ok(checksum) => {
+    check_lengths(name, rules.settings.dialect, &mut report.findings);
+    match text_of(file, &conf, rules.reading) {
+        Ok((text, checksum)) => {
             let mut script = ResolvedScript::new(name.clone(), file.path, checksum).with_conf(conf);
-            check_text(file, &mut script, rules, &mut report.findings);
+            check_text(&text, &mut script, rules, &mut report.findings);
             report.scripts.push(script);
         }
-        Err(error) => report.findings.push(encoding_finding(&error)),
+        Err(finding) => report.findings.push(*finding),
     }
     for finding in &mut report.findings[first_finding..] {
-        finding.script = Some(file.path.to_owned());
+        finding.script.get_or_insert_with(|| file.path.to_owned());
     }
 }
 
-fn check_lengths(name: &ScriptName, findings: &mut Vec<Finding>) {
-    let version_length = name.version.as_ref().map_or(0, |version| version.as_str().chars().count());
-    if version_length > crate::version::MAX_VERSION_CHARS {
-        findings.push(
-            Finding::error(
-                "version-too-long",
-                "the version has more than 50 characters: its row cannot be written",
-            )
-            .coded(FlywayCode::Error)
-            .next_step("shorten the version"),
-        );
-    }
-    if name.description.encode_utf16().count() > crate::script::MAX_DESCRIPTION_UNITS {
-        findings.push(
-            Finding::warning(
-                "description-too-long",
-                "the description has more than 200 characters: Flyway's repair fails on it",
-            )
-            .next_step("shorten the description"),
-        );
-    }
+/// The text of a script in whatever encoding, and its checksum.
+fn text_of<'a>(
+    file: &File<'a>,
+    conf: &ScriptConf,
+    reading: Reading,
+) -> Result<(Cow<'a, str>, i32), Box<Finding>> {
+    let encoding = reading
+        .encoding_of(conf, file.contents)
+        .map_err(|error| error.to_finding(&format!("{}.conf", file.path)))?;
+    let text = encoding.decode(file.contents).map_err(|error| error.to_finding(file.path))?;
+    let checksum = checksum::of_bytes(text.as_bytes()).map_err(|error| error.to_finding(file.path))?;
+    Ok((text, checksum))
 }
 
-fn encoding_finding(error: &EncodingError) -> Finding {
-    let mut finding = Finding::error("not-utf8", error.to_string())
-        .coded(FlywayCode::Error)
-        .next_step("save the file as UTF-8");
-    finding.line = Some(error.line);
-    finding
+fn check_lengths(name: &ScriptName, dialect: Dialect, findings: &mut Vec<Finding>) {
+    findings.extend(name.version_too_long(dialect));
+    findings.extend(name.description_too_long());
 }
 
-fn check_text(
-    file: &File<'_>,
-    script: &mut ResolvedScript,
-    rules: &CheckRules<'_>,
-    findings: &mut Vec<Finding>,
-) {
-    // The checksum has read it as UTF-8 already.
-    let Ok(text) = std::str::from_utf8(file.contents) else { return };
-    let replaces = script.conf.placeholder_replacement.unwrap_or(true);
+fn check_text(text: &str, script: &mut ResolvedScript, rules: &CheckRules<'_>, findings: &mut Vec<Finding>) {
+    let replaces = script.conf.placeholder_replacement.unwrap_or(rules.replaces);
     let replaced = match rules.placeholders.filter(|_| replaces) {
         None => text.into(),
         Some(placeholders) => match placeholders.replace(text) {
@@ -297,12 +272,7 @@ fn check_text(
                 replaced
             }
             Err(error) => {
-                findings.push(
-                    Finding::error("placeholder-missing", error.to_string())
-                        .at(error.line, error.column)
-                        .coded(FlywayCode::Error)
-                        .next_step("give it a value in [placeholders] of whimbrel.toml, or write $${…} for text that is none"),
-                );
+                findings.push(error.to_finding());
                 return;
             }
         },

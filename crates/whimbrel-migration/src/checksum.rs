@@ -5,6 +5,8 @@
 
 use memchr::memchr2;
 
+use crate::finding::{Finding, FlywayCode};
+
 const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 
 /// The bytes are not UTF-8.
@@ -15,6 +17,17 @@ pub struct EncodingError {
     pub offset: u64,
     /// Its line, from 1.
     pub line: u64,
+}
+
+impl EncodingError {
+    /// As a finding about a script.
+    pub fn to_finding(&self, script: &str) -> Finding {
+        Finding::error("not-utf8", format!("Unable to calculate checksum of {script}: {self}"))
+            .coded(FlywayCode::Error)
+            .in_script(script)
+            .at(self.line, 1)
+            .next_step("save the script as UTF-8, or name its encoding in its .conf file")
+    }
 }
 
 /// The checksum of a whole script in memory.

@@ -1,5 +1,7 @@
 //! The side file `<script>.conf`: settings for one script.
 
+use crate::finding::{Finding, FlywayCode};
+
 /// What a side file says; nothing where it does not say it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScriptConf {
@@ -28,6 +30,9 @@ pub enum ConfError {
         /// What stands there.
         value: String,
     },
+    /// Not a text.
+    #[error("it is not UTF-8")]
+    NotUtf8,
     /// A key that only Flyway's paid editions know.
     #[error("{key} is not supported")]
     Unsupported {
@@ -36,7 +41,29 @@ pub enum ConfError {
     },
 }
 
+impl ConfError {
+    /// As a finding about the side file.
+    pub fn to_finding(&self, side_file: &str) -> Finding {
+        let code = match self {
+            Self::Unsupported { .. } => FlywayCode::Error,
+            Self::UnknownKey { .. } | Self::NotBoolean { .. } | Self::NotUtf8 => FlywayCode::Configuration,
+        };
+        Finding::error("bad-script-conf", self.to_string())
+            .coded(code)
+            .in_script(side_file)
+            .next_step("the keys are executeInTransaction, encoding and placeholderReplacement")
+    }
+}
+
 impl ScriptConf {
+    /// Reads the bytes of a side file.
+    ///
+    /// # Errors
+    /// When they are not UTF-8, or say what cannot be followed.
+    pub fn of_bytes(bytes: &[u8]) -> Result<Self, ConfError> {
+        Self::parse(std::str::from_utf8(bytes).map_err(|_| ConfError::NotUtf8)?)
+    }
+
     /// Reads the text of a side file: Java properties, values taken literally.
     pub fn parse(text: &str) -> Result<Self, ConfError> {
         let mut conf = Self::default();

@@ -28,6 +28,13 @@ impl Dialect {
         }
     }
 
+    /// The dialect of this name in lower case (`postgresql`, `mysql`, `mariadb`, `sqlite`), as settings have it.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::PostgreSql, Self::MySql, Self::MariaDb, Self::Sqlite]
+            .into_iter()
+            .find(|dialect| dialect.name().to_ascii_lowercase() == name)
+    }
+
     /// Whether DDL can be rolled back: only then can every script and its history row be one transaction.
     pub fn transactional_ddl(self) -> bool {
         match self {

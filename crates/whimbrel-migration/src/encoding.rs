@@ -5,7 +5,11 @@
 
 use std::{borrow::Cow, str::FromStr};
 
-use crate::checksum::EncodingError;
+use crate::{
+    checksum::EncodingError,
+    conf::ScriptConf,
+    finding::{Finding, FlywayCode},
+};
 
 /// An encoding under the names that Java knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -33,6 +37,47 @@ pub enum Encoding {
     "unknown encoding {0} (known: UTF-8, US-ASCII, ISO-8859-1, windows-1252, UTF-16, UTF-16BE, UTF-16LE)"
 )]
 pub struct UnknownEncoding(pub String);
+
+impl UnknownEncoding {
+    /// As a finding about the side file that names it.
+    pub fn to_finding(&self, side_file: &str) -> Finding {
+        Finding::error("bad-script-conf", self.to_string())
+            .coded(FlywayCode::Fault)
+            .in_script(side_file)
+            .next_step("name one of these encodings")
+    }
+}
+
+/// How the files of a set are decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// The encoding of a file whose side file names none.
+    pub encoding: Encoding,
+    /// That encoding is guessed from the bytes instead (`detectEncoding`).
+    pub detect: bool,
+}
+
+impl Reading {
+    /// Whether a file is UTF-8 by what is said about it, so that nobody has to look at all of its bytes first.
+    pub fn is_plain(self, conf: &ScriptConf) -> bool {
+        match &conf.encoding {
+            Some(name) => name.parse() == Ok(Encoding::Utf8),
+            None => !self.detect && self.encoding == Encoding::Utf8,
+        }
+    }
+
+    /// The encoding of a file: that of its side file, the guessed one, or the usual one.
+    ///
+    /// # Errors
+    /// When the side file names an encoding that nobody here knows.
+    pub fn encoding_of(self, conf: &ScriptConf, bytes: &[u8]) -> Result<Encoding, UnknownEncoding> {
+        match &conf.encoding {
+            Some(name) => name.parse(),
+            None if self.detect => Ok(Encoding::detect(bytes)),
+            None => Ok(self.encoding),
+        }
+    }
+}
 
 impl FromStr for Encoding {
     type Err = UnknownEncoding;

@@ -96,6 +96,18 @@ impl fmt::Display for Difference {
     }
 }
 
+/// What to do about a checksum that this explains.
+pub fn advice(difference: Difference) -> String {
+    let slug = difference.slug();
+    if difference.is_same_sql() {
+        format!("{difference} ({slug}): save the file as it was, or run repair to accept it as it is")
+    } else {
+        format!(
+            "{difference} ({slug}): look whether the database has the letters that were meant, then run repair to accept the file"
+        )
+    }
+}
+
 /// Encodings that are mistaken for each other.
 const ENCODINGS: [Encoding; 4] =
     [Encoding::Latin1, Encoding::Windows1252, Encoding::Utf16Le, Encoding::Utf16Be];

@@ -20,6 +20,21 @@ pub const SCHEMA_DESCRIPTION: &str = "<< Flyway Schema Creation >>";
 /// What a stored description stands for that is nothing.
 pub const NO_DESCRIPTION: &str = "<< no description >>";
 
+/// The finding about a row whose script failed: nothing runs while it stands.
+pub(crate) fn failed_migration(
+    script: &str,
+    version: Option<&Version>,
+    message: impl Into<String>,
+) -> Finding {
+    let finding = Finding::error("failed-migration", message)
+        .in_script(script)
+        .next_step("undo by hand what the script left half done, then run repair");
+    match version {
+        Some(version) => finding.coded(FlywayCode::FailedVersionedMigration).of_version(version.as_str()),
+        None => finding.coded(FlywayCode::FailedRepeatableMigration),
+    }
+}
+
 /// The `type` column.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum RowType {

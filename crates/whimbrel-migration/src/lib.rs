@@ -54,6 +54,7 @@ pub mod finding;
 pub mod history;
 pub mod inverse;
 pub mod name;
+pub mod parameters;
 pub mod placeholder;
 pub mod plan;
 pub mod record;

@@ -15,7 +15,12 @@ mod event;
 
 pub use event::Event;
 
-use crate::version::{Version, VersionError};
+use crate::{
+    dialect::Dialect,
+    finding::{Finding, FlywayCode},
+    script::MAX_DESCRIPTION_UNITS,
+    version::{MAX_VERSION_CHARS, Version, VersionError},
+};
 
 /// What a script is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -46,6 +51,46 @@ pub struct ScriptName {
     pub prefix: String,
     /// The suffix as written, or nothing.
     pub suffix: String,
+}
+
+impl ScriptName {
+    /// The finding about a version that the history has no room for. SQLite does not mind how long a text is.
+    pub fn version_too_long(&self, dialect: Dialect) -> Option<Finding> {
+        let version = self.version.as_ref().filter(|_| dialect != Dialect::Sqlite)?;
+        (version.as_str().chars().count() > MAX_VERSION_CHARS).then(|| {
+            Finding::error(
+                "version-too-long",
+                format!(
+                    "the version has more than {MAX_VERSION_CHARS} characters: its row cannot be written"
+                ),
+            )
+            .coded(FlywayCode::DbConnection)
+            .next_step("shorten the version")
+        })
+    }
+
+    /// The finding about a description that is cut when it is recorded.
+    pub fn description_too_long(&self) -> Option<Finding> {
+        (self.description.encode_utf16().count() > MAX_DESCRIPTION_UNITS).then(|| {
+            Finding::warning(
+                "description-too-long",
+                format!("the description has more than {MAX_DESCRIPTION_UNITS} characters: Flyway's repair fails on it"),
+            )
+            .next_step("shorten the description")
+        })
+    }
+}
+
+/// A file named like a script but without a suffix.
+pub fn no_extension(file_name: &str, naming: &NamingRules) -> Finding {
+    let suffix = naming.suffixes.first().map_or(".sql", String::as_str);
+    Finding::warning(
+        "no-extension",
+        format!(
+            "{file_name} has no suffix: real Flyway would run it as a shell script, here it is never run"
+        ),
+    )
+    .next_step(format!("name it {file_name}{suffix} if it is a script"))
 }
 
 /// Prefixes, separator and suffixes; the default is Flyway's.
@@ -153,6 +198,14 @@ impl NamingRules {
     pub fn is_candidate(&self, name: &str) -> bool {
         let (stem, suffix) = self.split_suffix(name);
         !suffix.is_empty() && !stem.is_empty()
+    }
+
+    /// Whether it is named like a script (not like a callback) but without a suffix, as `V1__a`: Flyway would run it with
+    /// the shell.
+    pub fn looks_like_shell_script(&self, name: &str) -> bool {
+        !name.contains('.')
+            && name.contains(&self.separator)
+            && self.parse(name).is_ok_and(|name| !matches!(name.kind, ScriptKind::Callback(_)))
     }
 
     /// Whether Flyway would see this well-formed name: a script's has to be longer than its prefix and suffix

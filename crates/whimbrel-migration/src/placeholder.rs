@@ -6,6 +6,69 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
+use crate::finding::{Finding, FlywayCode};
+
+/// What the names of Flyway's own placeholders begin with, before their separator.
+pub const BUILT_IN_PREFIX: &str = "flyway";
+
+/// Flyway's own placeholders, by what follows [`BUILT_IN_PREFIX`] and the separator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are Flyway's and say what they mean")]
+pub enum BuiltIn {
+    DefaultSchema,
+    User,
+    Database,
+    Timestamp,
+    Filename,
+    WorkingDirectory,
+    Table,
+    Environment,
+}
+
+impl BuiltIn {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::DefaultSchema,
+        Self::User,
+        Self::Database,
+        Self::Timestamp,
+        Self::Filename,
+        Self::WorkingDirectory,
+        Self::Table,
+        Self::Environment,
+    ];
+
+    /// The end of its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::DefaultSchema => "defaultSchema",
+            Self::User => "user",
+            Self::Database => "database",
+            Self::Timestamp => "timestamp",
+            Self::Filename => "filename",
+            Self::WorkingDirectory => "workingDirectory",
+            Self::Table => "table",
+            Self::Environment => "environment",
+        }
+    }
+
+    /// Its whole name.
+    pub fn name(self, separator: &str) -> String {
+        format!("{BUILT_IN_PREFIX}{separator}{}", self.as_str())
+    }
+}
+
+/// Whether a name that somebody gives a value to is kept for Flyway's own, and then the finding that says so.
+pub fn reserved(name: &str, separator: &str) -> Option<Finding> {
+    let reserved = format!("{BUILT_IN_PREFIX}{separator}");
+    name.to_lowercase().starts_with(&reserved.to_lowercase()).then(|| {
+        let message = format!("Invalid placeholder ('{reserved}' prefix is reserved): {name}");
+        Finding::error("placeholder-reserved", message)
+            .coded(FlywayCode::Error)
+            .next_step("give it another name")
+    })
+}
+
 /// What stands between prefix and suffix, and what it stands for.
 #[derive(Debug, Clone)]
 pub struct Placeholders {
@@ -34,6 +97,18 @@ pub struct PlaceholderError {
 }
 
 impl PlaceholderError {
+    /// As a finding; what it is about is for the caller to name.
+    pub fn to_finding(&self) -> Finding {
+        Finding::error("placeholder-missing", self.flyway_message())
+            .coded(FlywayCode::Error)
+            .at(self.line, self.column)
+            .next_step(format!(
+                "give it a value: --placeholder {0}=…, WHIMBREL_PLACEHOLDER_{1}, or [placeholders] {0} = \"…\" in whimbrel.toml",
+                self.name,
+                self.name.to_uppercase()
+            ))
+    }
+
     /// The words that Flyway uses.
     pub fn flyway_message(&self) -> String {
         if self.built_in {
@@ -220,6 +295,34 @@ impl Replacing {
     }
 }
 
+impl Placeholders {
+    /// The place in a text of a place in what [`Placeholders::replace`] makes of it, in bytes; inside a value, that of its
+    /// placeholder.
+    pub fn original_offset(&self, text: &str, wanted: usize) -> usize {
+        let Some(first) = self.prefix.chars().next() else { return wanted.min(text.len()) };
+        let (mut read, mut written) = (0, 0);
+        while written < wanted {
+            let Some(start) = text[read..].find(first) else { break };
+            if written + start >= wanted {
+                break;
+            }
+            (read, written) = (read + start, written + start);
+            let rest = &text[read..];
+            let Some(after) = rest.strip_prefix(self.prefix.as_str()) else {
+                let skipped = failed_match_length(rest, &self.prefix);
+                (read, written) = (read + skipped, written + skipped);
+                continue;
+            };
+            let Ok((value, after)) = self.value_of(text, read, after) else { break };
+            if written + value.len() > wanted {
+                return read;
+            }
+            (read, written) = (text.len() - after.len(), written + value.len());
+        }
+        (read + wanted.saturating_sub(written)).min(text.len())
+    }
+}
+
 /// How much is passed over when the prefix began but did not go on: up to and including the character that
 /// did not fit.
 fn failed_match_length(text: &str, prefix: &str) -> usize {
@@ -236,6 +339,22 @@ fn failed_match_length(text: &str, prefix: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_after_replacement_is_found_in_the_text() {
+        let mut placeholders = Placeholders::new("[[", "]]");
+        placeholders.set("long", "a value that is long");
+        placeholders.set("s", "x");
+        let text = "a [[long]] [b] [[s]] c";
+        let replaced = placeholders.replace(text).expect("both have values");
+        for word in ["a ", "[b]", " c"] {
+            let (place, there) = (text.find(word).expect("in it"), replaced.rfind(word).expect("in it"));
+            let there = if word == "a " { 0 } else { there };
+            assert_eq!(placeholders.original_offset(text, there), place, "{word}");
+        }
+        let inside = replaced.find("value").expect("in it");
+        assert_eq!(placeholders.original_offset(text, inside), 2);
+    }
 
     fn placeholders() -> Placeholders {
         let mut placeholders = Placeholders::default();

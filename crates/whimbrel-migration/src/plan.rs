@@ -9,14 +9,13 @@ use serde::Serialize;
 use crate::{
     conf::ScriptConf,
     dialect::Dialect,
-    finding::{Finding, FlywayCode, Severity},
-    history::History,
+    finding::{Finding, FlywayCode},
+    history::{self, History},
     scan::ScanFacts,
     script::{ResolvedScript, ScriptId},
     settings::{IgnorePattern, OwnTransactions, PatternState, PatternType, Settings, Target},
     state::{Overview, State},
     validate::{self, Purpose},
-    version::MAX_VERSION_CHARS,
 };
 
 /// How a script runs.
@@ -120,8 +119,9 @@ pub fn plan_migrate<E>(
     for (id, script) in overview.pending() {
         let facts = facts(script)?;
         let out_of_order = script.version().is_some_and(|version| Some(version) < current);
+        let too_long = script.name.version_too_long(settings.dialect);
         let refusal = match decide_run(&facts, &script.conf, settings) {
-            _ if version_is_too_long(script, settings.dialect) => Some(version_too_long(script)),
+            _ if too_long.is_some() => too_long.map(|finding| finding.in_script(script.script.clone())),
             Ok(run) => {
                 plan.steps.push(Step {
                     id,
@@ -149,22 +149,6 @@ pub fn plan_migrate<E>(
         unify_group(&mut plan, scripts, settings);
     }
     Ok(plan)
-}
-
-/// SQLite does not mind how long a text is.
-fn version_is_too_long(script: &ResolvedScript, dialect: Dialect) -> bool {
-    dialect != Dialect::Sqlite
-        && script.version().is_some_and(|version| version.as_str().chars().count() > MAX_VERSION_CHARS)
-}
-
-pub(crate) fn version_too_long(script: &ResolvedScript) -> Finding {
-    Finding::error(
-        "version-too-long",
-        format!("the version has more than {MAX_VERSION_CHARS} characters: its row cannot be written"),
-    )
-    .coded(FlywayCode::DbConnection)
-    .in_script(script.script.clone())
-    .next_step("shorten the version")
 }
 
 /// A refusal that still has to be told which script it is about.
@@ -242,24 +226,11 @@ fn failed_rows(overview: &Overview<'_>) -> Vec<Finding> {
     failed
         .into_iter()
         .map(|row| {
-            let (code, message) = match row.version {
-                Some(version) => (
-                    FlywayCode::FailedVersionedMigration,
-                    format!("the history contains a failed migration to version {version}"),
-                ),
-                None => (
-                    FlywayCode::FailedRepeatableMigration,
-                    format!("the history contains a failed repeatable migration ({})", row.description()),
-                ),
+            let message = match row.version {
+                Some(version) => format!("the history contains a failed migration to version {version}"),
+                None => format!("the history contains a failed repeatable migration ({})", row.description()),
             };
-            let finding = Finding::error("failed-migration", message)
-                .coded(code)
-                .in_script(row.path())
-                .next_step("undo by hand what the script left half done, then run repair");
-            match row.version {
-                Some(version) => finding.of_version(version.as_str()),
-                None => finding,
-            }
+            history::failed_migration(row.path(), row.version, message)
         })
         .collect()
 }
@@ -293,16 +264,8 @@ fn warnings(overview: &Overview<'_>) -> Vec<Finding> {
     }
     for row in overview.rows().iter().filter(|row| row.state == State::Pending) {
         let Some((_, script)) = row.script else { continue };
-        if script.description_is_too_long() {
-            warnings.push(
-                Finding::new(
-                    Severity::Warning,
-                    "description-too-long",
-                    "the description has more than 200 characters: Flyway's repair fails on it",
-                )
-                .in_script(script.script.clone()),
-            );
-        }
+        let too_long = script.name.description_too_long();
+        warnings.extend(too_long.map(|finding| finding.in_script(script.script.clone())));
     }
     warnings
 }

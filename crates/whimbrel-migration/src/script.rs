@@ -101,11 +101,6 @@ impl ResolvedScript {
     pub fn stored_script(&self) -> String {
         abbreviate_script(&self.script)
     }
-
-    /// Whether the description is too long for the history, so that Flyway's `repair` fails on it.
-    pub fn description_is_too_long(&self) -> bool {
-        utf16_length(&self.name.description) > MAX_DESCRIPTION_UNITS
-    }
 }
 
 /// How Flyway shortens a description: the first 197 UTF-16 units and three dots. Half a surrogate pair left

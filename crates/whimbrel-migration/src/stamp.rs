@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     finding::Finding,
-    history::{History, NewRow, RowType},
+    history::{self, History, NewRow, RowType},
     script::{ResolvedScript, ScriptId},
     settings::{Settings, Target},
     state::{Overview, State},
@@ -87,9 +87,8 @@ pub fn plan_stamp(
         .next_step("look at info for the versions that there are"));
     }
     if let Some(failed) = overview.rows().iter().find(|row| row.state.is_failed()) {
-        return Err(Finding::error("failed-migration", "the history contains a failed migration")
-            .in_script(failed.path())
-            .next_step("undo by hand what the script left half done, then run repair"));
+        let message = "the history contains a failed migration";
+        return Err(history::failed_migration(failed.path(), failed.version, message));
     }
     let mut rank = history.next_rank(&RowType::Sql);
     let mut next = || {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     finding::Finding,
-    history::{History, HistoryRow, NewRow, RowType},
+    history::{self, History, HistoryRow, NewRow, RowType},
     name::ScriptKind,
     script::{ResolvedScript, ScriptId},
     settings::{Settings, Target},
@@ -77,12 +77,13 @@ pub fn plan_undo(
         .filter(|(row, ..)| row.row_type != RowType::Delete)
         .collect();
     applied.sort_by_key(|(row, ..)| std::cmp::Reverse(row.installed_rank));
-    if let Some(failed) = history.rows().find(|row| !row.success && row.row_type != RowType::Delete) {
-        plan.refusals.push(
-            Finding::error("failed-migration", "the history contains a failed migration")
-                .in_script(failed.script.clone())
-                .next_step("undo by hand what the script left half done, then run repair"),
-        );
+    let mut read = history.read_rows().iter();
+    if let Some(failed) = read.find(|read| !read.row.success && read.row.row_type != RowType::Delete) {
+        plan.refusals.push(history::failed_migration(
+            &failed.row.script,
+            failed.version.as_ref(),
+            "the history contains a failed migration",
+        ));
         return Ok(plan);
     }
     match target {

@@ -2,7 +2,7 @@
 
 use crate::{
     finding::{Finding, FlywayCode},
-    history::{NO_DESCRIPTION, RowType},
+    history::{self, NO_DESCRIPTION, RowType},
     settings::{IgnorePattern, PatternState, PatternType},
     state::{InfoRow, Overview, State},
 };
@@ -152,19 +152,13 @@ fn failed(row: &InfoRow<'_>) -> Option<Finding> {
     }
     const AFTERWARDS: &str =
         "Please remove any half-completed changes then run repair to fix the schema history.";
-    let finding = match row.version {
-        Some(version) => Finding::error(
-            "failed-migration",
-            format!("Detected failed migration to version {version} ({}).\n{AFTERWARDS}", row.description()),
-        )
-        .coded(FlywayCode::FailedVersionedMigration),
-        None => Finding::error(
-            "failed-migration",
-            format!("Detected failed repeatable migration: {}.\n{AFTERWARDS}", row.description()),
-        )
-        .coded(FlywayCode::FailedRepeatableMigration),
+    let message = match row.version {
+        Some(version) => {
+            format!("Detected failed migration to version {version} ({}).\n{AFTERWARDS}", row.description())
+        }
+        None => format!("Detected failed repeatable migration: {}.\n{AFTERWARDS}", row.description()),
     };
-    Some(finding.next_step("undo by hand what the script left half done, then run repair"))
+    Some(history::failed_migration(row.path(), row.version, message))
 }
 
 fn not_resolved(row: &InfoRow<'_>) -> Option<Finding> {

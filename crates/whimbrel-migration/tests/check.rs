@@ -11,11 +11,8 @@ use whimbrel_migration::{
 fn report(files: &[(&str, &str)]) -> CheckReport {
     let mut placeholders = Placeholders::default();
     placeholders.set("schema", "app");
-    let rules = CheckRules {
-        naming: &NamingRules::default(),
-        placeholders: Some(&placeholders),
-        settings: &Settings::default(),
-    };
+    let (naming, settings) = (NamingRules::default(), Settings::default());
+    let rules = CheckRules::new(&naming, Some(&placeholders), &settings);
     let files: Vec<File<'_>> =
         files.iter().map(|(path, text)| File { path, contents: text.as_bytes() }).collect();
     check(&files, &rules)
@@ -116,7 +113,8 @@ fn duplicates_and_stray_side_files_are_found() {
 #[test]
 fn undo_scripts_need_a_script_and_are_there_once() {
     let naming = NamingRules { undo_prefix: Some("U".into()), ..NamingRules::default() };
-    let rules = CheckRules { naming: &naming, placeholders: None, settings: &Settings::default() };
+    let settings = Settings::default();
+    let rules = CheckRules::new(&naming, None, &settings);
     let file = |path| File { path, contents: b"SELECT 1;" };
     let report = check(&[file("V1__a.sql"), file("U1__a.sql")], &rules);
     assert!(report.findings.is_empty(), "{:?}", report.findings);
@@ -128,8 +126,8 @@ fn undo_scripts_need_a_script_and_are_there_once() {
 
 #[test]
 fn bytes_that_are_not_utf8_are_an_error_with_their_line() {
-    let rules =
-        CheckRules { naming: &NamingRules::default(), placeholders: None, settings: &Settings::default() };
+    let (naming, settings) = (NamingRules::default(), Settings::default());
+    let rules = CheckRules::new(&naming, None, &settings);
     let report = check(&[File { path: "V1__a.sql", contents: b"SELECT 1;\n-- \xE9" }], &rules);
     assert_eq!((report.findings[0].slug, report.findings[0].line), ("not-utf8", Some(2)));
 }

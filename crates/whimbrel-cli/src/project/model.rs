@@ -205,6 +205,9 @@ pub struct Database {
     /// Whether runs include it.
     #[serde(default = "yes")]
     pub enabled: bool,
+    /// Whose SQL its scripts are written in; where it is absent, PostgreSQL's wherever no server is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
     /// The folders of its scripts.
     pub locations: Vec<PathBuf>,
     /// The secret that holds its credentials.
@@ -222,6 +225,33 @@ pub struct Database {
     /// Parameters of Flyway's for this database alone.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub flyway: BTreeMap<String, FlywayValue>,
+}
+
+/// `engine` of a database: whose SQL its scripts are written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// `postgresql`
+    #[default]
+    PostgreSql,
+    /// `mysql`
+    MySql,
+    /// `mariadb`
+    MariaDb,
+    /// `sqlite`
+    Sqlite,
+}
+
+impl Engine {
+    /// The word in the project file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PostgreSql => "postgresql",
+            Self::MySql => "mysql",
+            Self::MariaDb => "mariadb",
+            Self::Sqlite => "sqlite",
+        }
+    }
 }
 
 /// The value of a parameter of Flyway's, in the form that its file can have.

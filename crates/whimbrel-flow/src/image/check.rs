@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use whimbrel_cli::project::Project;
+use whimbrel_cli::project::{Database, FlywayValue, Project};
 use whimbrel_files::scan::{Scan, ScanError, scan};
 use whimbrel_image::SqlSet;
 use whimbrel_migration::check::{CheckRules, File};
 use whimbrel_migration::conf::ScriptConf;
+use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::finding::{Finding, Severity};
-use whimbrel_migration::name::NamingRules;
+use whimbrel_migration::parameters::{self, FileRules};
 use whimbrel_migration::placeholder::Placeholders;
 use whimbrel_migration::settings::Settings;
 
@@ -96,9 +97,7 @@ impl Checker {
         let mut checked = CheckedSet::default();
         let mut sets = Vec::new();
         for (name, database) in project.enabled() {
-            let placeholders = placeholders(name, &project.placeholders(database));
-            let mut set =
-                DatabaseSet { database: name, placeholders, files: BTreeMap::new(), found: Vec::new() };
+            let mut set = DatabaseSet::new(name, project, database);
             for location in project.locations(database) {
                 set.add_location(&location, &mut checked)?;
             }
@@ -140,33 +139,56 @@ fn check_syntax(known: &mut KnownTexts, sets: &mut [DatabaseSet<'_>]) {
     }
 }
 
-/// Flyway's own placeholders have values only at run time; at the time of the check any word serves.
-const BUILT_IN: [&str; 7] =
-    ["defaultSchema", "user", "database", "timestamp", "filename", "workingDirectory", "table"];
+/// What the name of an undo script begins with.
+const UNDO_PREFIX: &str = "U";
 
-fn placeholders(database: &str, given: &BTreeMap<String, String>) -> Placeholders {
-    let mut placeholders = Placeholders::default();
-    for (name, value) in given {
-        placeholders.set(name, value);
+/// How scripts run, as far as the check asks.
+fn set_decisions(value: &dyn Fn(&str) -> Option<String>, settings: &mut Settings) -> Result<(), String> {
+    for (field, name) in [
+        (&mut settings.mixed, "mixed"),
+        (&mut settings.group, "group"),
+        (&mut settings.execute_in_transaction, "executeInTransaction"),
+    ] {
+        if let Some(said) = parameters::boolean(value, name)? {
+            *field = said;
+        }
     }
-    for name in BUILT_IN {
-        placeholders.set(&format!("flyway:{name}"), database);
-    }
-    placeholders.set("flyway:environment", "default");
-    placeholders
+    Ok(())
 }
 
 /// One database's files, in the order of their locations.
 struct DatabaseSet<'a> {
     database: &'a str,
+    rules: FileRules,
+    settings: Settings,
     placeholders: Placeholders,
     files: BTreeMap<String, (PathBuf, Vec<u8>)>,
     found: Vec<Finding>,
 }
 
-impl DatabaseSet<'_> {
+impl<'a> DatabaseSet<'a> {
+    /// An empty set, with the rules that the runner will follow.
+    fn new(database: &'a str, project: &Project, entry: &Database) -> Self {
+        let value = |name: &str| {
+            let said = entry.flyway.get(name).or_else(|| project.file.flyway.get(name));
+            said.map(FlywayValue::text)
+        };
+        let (mut rules, mut settings) = (FileRules::default(), Settings::default());
+        // Undo scripts belong to the set.
+        rules.naming.undo_prefix = Some(UNDO_PREFIX.to_owned());
+        let dialect = entry.engine.and_then(|engine| Dialect::named(engine.name()));
+        settings.dialect = dialect.unwrap_or(Dialect::PostgreSql);
+        let mut found = Vec::new();
+        if let Err(message) = rules.set(&value).and_then(|()| set_decisions(&value, &mut settings)) {
+            let hint = "correct it in [flyway] or [databases.….flyway] of whimbrel.toml";
+            found.push(Finding::error("bad-parameter", message).next_step(hint));
+        }
+        let placeholders = rules.placeholders_for_check(&project.placeholders(entry), database);
+        Self { database, rules, settings, placeholders, files: BTreeMap::new(), found }
+    }
+
     fn add_location(&mut self, location: &Path, checked: &mut CheckedSet) -> Result<(), ScanError> {
-        let found = match scan(location) {
+        let found = match scan(location, &self.rules.naming.suffixes) {
             Ok(found) => found,
             Err(ScanError::Missing(path)) => {
                 checked.findings.push(self.missing(&path));
@@ -212,34 +234,38 @@ impl DatabaseSet<'_> {
         let files: Vec<File<'_>> =
             self.files.iter().map(|(path, (_, contents))| File { path, contents }).collect();
         let rules = CheckRules {
-            naming: &NamingRules::default(),
+            naming: &self.rules.naming,
             placeholders: Some(&self.placeholders),
-            settings: &Settings::default(),
+            replaces: self.rules.replaces,
+            reading: self.rules.reading,
+            settings: &self.settings,
         };
-        self.found = whimbrel_migration::check::check(&files, &rules).findings;
+        self.found.extend(whimbrel_migration::check::check(&files, &rules).findings);
     }
 
-    /// The scripts that will run and have nothing graver against them.
+    /// The scripts that will run and have nothing graver against them, as far as there is a grammar for them.
     fn texts(&self) -> impl Iterator<Item = (&str, SqlText<'_>)> {
-        self.files.iter().filter(|(path, _)| self.wants_syntax(path)).filter_map(|(path, (_, contents))| {
-            let text = std::str::from_utf8(contents).ok()?;
-            let placeholders = self.replaces(path).then_some(&self.placeholders);
-            Some((path.as_str(), SqlText { text, placeholders }))
+        let has_grammar = self.settings.dialect == Dialect::PostgreSql;
+        let files = self.files.iter().filter(move |(path, _)| has_grammar && self.wants_syntax(path));
+        files.filter_map(|(path, (_, contents))| {
+            let conf = self.conf(path);
+            let encoding = self.rules.reading.encoding_of(&conf, contents).ok()?;
+            let replaces = conf.placeholder_replacement.unwrap_or(self.rules.replaces);
+            let placeholders = replaces.then_some(&self.placeholders);
+            Some((path.as_str(), SqlText { text: encoding.decode(contents).ok()?, placeholders }))
         })
     }
 
     fn wants_syntax(&self, path: &str) -> bool {
         let name = path.rsplit('/').next().unwrap_or(path);
-        NamingRules::default().parse(name).is_ok()
+        self.rules.naming.is_candidate(name)
+            && self.rules.naming.parse(name).is_ok()
             && !self.found.iter().any(|f| f.script.as_deref() == Some(path) && f.severity == Severity::Error)
     }
 
-    fn replaces(&self, path: &str) -> bool {
-        self.files
-            .get(&format!("{path}.conf"))
-            .and_then(|(_, conf)| ScriptConf::parse(&String::from_utf8_lossy(conf)).ok())
-            .and_then(|conf| conf.placeholder_replacement)
-            .unwrap_or(true)
+    fn conf(&self, path: &str) -> ScriptConf {
+        let conf = self.files.get(&format!("{path}.conf"));
+        conf.and_then(|(_, conf)| ScriptConf::of_bytes(conf).ok()).unwrap_or_default()
     }
 
     fn into_findings(self) -> Vec<ImageFinding> {
@@ -315,6 +341,44 @@ mod tests {
         let files = [("sql/V1__a.sql", "CREAT TABLE x;"), ("views/R__b.sql", "select 1")];
         let (_folder, project) = project(&files, "[check]\nsyntax = false");
         assert_eq!(slugs(&check(&project)), Vec::<&str>::new());
+    }
+
+    const OTHER_SQL: &str = "CREATE TABLE `bird` (id int) ENGINE=InnoDB # a comment\n;\n";
+
+    fn check_as(engine: &str, files: &[(&str, &str)]) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        fs_err::create_dir_all(folder.path().join("sql")).unwrap();
+        for (path, content) in files {
+            fs_err::write(folder.path().join("sql").join(path), content).unwrap();
+        }
+        let text = format!("[databases.app]\nlocations = [\"sql\"]\n{engine}\n");
+        fs_err::write(folder.path().join("whimbrel.toml"), text).unwrap();
+        let checked = check(&Project::load(&folder.path().join("whimbrel.toml")).unwrap());
+        checked.findings.iter().map(|finding| finding.slug.to_owned()).collect()
+    }
+
+    #[test]
+    fn scripts_are_read_in_the_dialect_of_their_engine() {
+        let files = [("V1__a.sql", OTHER_SQL)];
+        assert_eq!(check_as("", &files), ["syntax"]);
+        assert_eq!(check_as("engine = \"mysql\"", &files), Vec::<String>::new());
+        assert_eq!(check_as("engine = \"mariadb\"", &files), Vec::<String>::new());
+        // The scanner of the dialect still looks.
+        assert_eq!(check_as("engine = \"mysql\"", &[("V1__a.sql", "SELECT 'open")]), ["unterminated-quote"]);
+        assert_eq!(check_as("engine = \"sqlite\"", &[("V1__a.sql", "SELECT [a b];")]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn names_placeholders_and_encodings_are_those_of_the_runner() {
+        let engine =
+            "flyway = { sqlMigrationPrefix = \"M\", placeholderPrefix = \"[[\", placeholderSuffix = \"]]\" }";
+        let text = "select 1 as \"${x}\", '[[flyway:user]]';";
+        assert_eq!(check_as(engine, &[("M1__a.sql", text)]), Vec::<String>::new());
+        assert_eq!(check_as(engine, &[("V1__a.sql", text)]), ["invalid-name"]);
+        assert_eq!(check_as("flyway = { mixed = 7 }", &[]), ["bad-parameter"]);
+        // Without the suffix nothing of it would be in the image.
+        let suffix = "flyway = { sqlMigrationSuffixes = [\".ddl\"] }";
+        assert_eq!(check_as(suffix, &[("V1__a.ddl", "creat x;")]), ["syntax"]);
     }
 
     #[test]

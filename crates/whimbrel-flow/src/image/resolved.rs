@@ -14,6 +14,7 @@ pub fn resolved_settings(project: &Project) -> Result<String, toml::ser::Error> 
     let resolved = |(name, database): (&str, &Database)| {
         let in_image = Database {
             enabled: true,
+            engine: database.engine,
             locations: vec![PathBuf::from(format!("{SQL_ROOT}/{name}"))],
             secret: String::new(),
             keys: Keys::default(),

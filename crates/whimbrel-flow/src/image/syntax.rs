@@ -35,7 +35,7 @@ const MOST: usize = 5;
 
 /// A script's text, and the placeholders that are replaced in it before it runs.
 pub(super) struct SqlText<'a> {
-    pub(super) text: &'a str,
+    pub(super) text: Cow<'a, str>,
     pub(super) placeholders: Option<&'a Placeholders>,
 }
 
@@ -122,8 +122,8 @@ struct Prepared<'a> {
 
 impl<'a> Prepared<'a> {
     /// Nothing where the script opts out. One whose placeholders cannot be replaced has been reported by the check.
-    fn new(script: &SqlText<'a>) -> Option<Self> {
-        let SqlText { text, placeholders } = *script;
+    fn new(script: &'a SqlText<'a>) -> Option<Self> {
+        let (text, placeholders) = (script.text.as_ref(), script.placeholders);
         if text.lines().any(|line| line.trim() == OPT_OUT) {
             return None;
         }
@@ -146,7 +146,8 @@ impl<'a> Prepared<'a> {
             let Piece::Statement(statement) = piece else { continue };
             let Some((message, offset)) = first_error(statement.text) else { continue };
             let offset = usize::try_from(statement.start).unwrap_or(usize::MAX).saturating_add(offset);
-            let original = original_offset(self.text, offset, shifted);
+            let original =
+                shifted.map_or(offset, |placeholders| placeholders.original_offset(self.text, offset));
             findings.push(finding(&message, self.text, original));
             if findings.len() == MOST {
                 break;
@@ -200,36 +201,6 @@ fn place(text: &str, offset: usize) -> (u64, u64) {
     (before.matches('\n').count() as u64 + 1, before[line_start..].chars().count() as u64 + 1)
 }
 
-/// The place in the file of a place in the text after replacement; inside a value, that of its placeholder.
-fn original_offset(text: &str, wanted: usize, placeholders: Option<&Placeholders>) -> usize {
-    let Some(placeholders) = placeholders else { return wanted };
-    let (mut read, mut written) = (0, 0);
-    while read < text.len() && written < wanted {
-        let rest = &text[read..];
-        let Some(dollar) = rest.find('$') else { break };
-        if written + dollar >= wanted {
-            break;
-        }
-        (read, written) = (read + dollar, written + dollar);
-        let rest = &text[read..];
-        let replaced =
-            rest.strip_prefix("${").and_then(|after| after.split_once('}')).and_then(|(name, _)| {
-                let value = placeholders.get(name)?;
-                Some((name.len() + 3, value.len()))
-            });
-        match replaced {
-            Some((placeholder, value)) if written + value > wanted => return read.min(read + placeholder),
-            Some((placeholder, value)) => (read, written) = (read + placeholder, written + value),
-            None => {
-                // A dollar and what follows it are passed over together, as replacement does.
-                let passed = rest.chars().take(2).map(char::len_utf8).sum::<usize>();
-                (read, written) = (read + passed, written + passed);
-            }
-        }
-    }
-    (read + wanted.saturating_sub(written)).min(text.len())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,7 +210,7 @@ mod tests {
     }
 
     fn check_with(text: &str, placeholders: Option<&Placeholders>) -> Vec<String> {
-        let mut found = KnownTexts::default().check(&[SqlText { text, placeholders }]);
+        let mut found = KnownTexts::default().check(&[SqlText { text: text.into(), placeholders }]);
         found
             .remove(0)
             .into_iter()
@@ -297,7 +268,7 @@ mod tests {
     #[test]
     fn text_that_was_right_stays_right_and_a_wrong_one_is_found_again() {
         let texts = ["select 1;", "creat table x();", "select 2;"];
-        let scripts = texts.map(|text| SqlText { text, placeholders: None });
+        let scripts = texts.map(|text| SqlText { text: text.into(), placeholders: None });
         let mut known = KnownTexts::default();
         for _ in 0..2 {
             let found = known.check(&scripts);

@@ -364,10 +364,14 @@ impl Engine<'_> {
         settings.out_of_order |= !named.is_empty();
         // The plan asks for facts while it borrows the scripts; both belong to us.
         let scripts = self.set.scripts().to_vec();
-        let plan = plan::plan_migrate(&scripts, history, &settings, |script| {
+        let mut plan = plan::plan_migrate(&scripts, history, &settings, |script| {
             let index = scripts.iter().position(|other| std::ptr::eq(other, script)).unwrap_or_default();
             self.facts_of(ScriptId(u32::try_from(index).unwrap_or(u32::MAX)))
         })?;
+        if plan.invalid {
+            let overview = Overview::build(&scripts, history, &settings)?;
+            plan.refusals = self.explained(&overview, plan.refusals);
+        }
         Ok(if self.settings.migration.out_of_order { plan } else { self.only_named(plan) })
     }
 

@@ -45,6 +45,8 @@ pub struct InfoRow {
     pub checksum: Option<i32>,
     /// The file, where there is one.
     pub file: Option<String>,
+    /// How the file differs from what was applied, where the checksums do and the difference is harmless.
+    pub difference: Option<String>,
     /// The run that wrote its row.
     pub run: Option<String>,
     /// The digest of the image that it ran from.
@@ -126,8 +128,9 @@ impl Engine<'_> {
         };
         let history = history.unwrap_or_default();
         let runs = if history_exists { self.runs_by_rank().await? } else { HashMap::new() };
-        let run_of = |row: Option<&HistoryRow>| row.and_then(|row| runs.get(&row.installed_rank));
         let overview = Overview::build(self.set.scripts(), &history, &self.settings.migration)?;
+        let differences = self.differences(&overview);
+        let run_of = |row: Option<&HistoryRow>| row.and_then(|row| runs.get(&row.installed_rank));
         self.version = overview.current_version().map(|version| version.as_str().to_owned());
         let migrations = overview
             .rows()
@@ -145,6 +148,10 @@ impl Engine<'_> {
                 execution_time: row.applied.map(|applied| applied.execution_time),
                 checksum: row.checksum(),
                 file: row.script.map(|(id, _)| self.set.path(id).display().to_string()),
+                difference: row
+                    .script
+                    .and_then(|(id, _)| differences.get(&id))
+                    .map(|difference| format!("{difference} ({})", difference.slug())),
                 run: run_of(row.applied).map(|run| run.run.clone()),
                 image: run_of(row.applied).and_then(|run| run.image.clone()),
                 reason: run_of(row.applied).and_then(|run| run.reason.clone()),
@@ -181,7 +188,7 @@ impl Engine<'_> {
         let history = history.unwrap_or_default();
         let overview = Overview::build(self.set.scripts(), &history, &self.settings.migration)?;
         self.version = overview.current_version().map(|version| version.as_str().to_owned());
-        let findings = validate(&overview, Purpose::Validate);
+        let findings = self.explained(&overview, validate(&overview, Purpose::Validate));
         let validated = overview.rows().len();
         let has_pending = overview.pending().next().is_some();
         let mut schema_missing = false;

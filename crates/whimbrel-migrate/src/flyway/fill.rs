@@ -100,8 +100,8 @@ pub fn lock_wait(values: &Values) -> Result<Option<Duration>, String> {
 /// In Flyway's words where it has some.
 pub fn fill(values: &Values, folder: &Path, database: &mut DatabaseSettings) -> Result<(), String> {
     files(values, folder, database)?;
-    names(values, database);
-    placeholders(values, database)?;
+    file_rules(values, database)?;
+    placeholders(values, database);
     history(values, database)?;
     decisions(values, database)
 }
@@ -118,10 +118,6 @@ fn files(values: &Values, folder: &Path, database: &mut DatabaseSettings) -> Res
     if let Some(locations) = locations("callbackLocations")? {
         database.callback_locations = locations;
     }
-    if let Some(encoding) = values.filled("encoding") {
-        database.encoding = encoding.parse().map_err(|error| format!("{error}"))?;
-    }
-    set(&mut database.detect_encoding, values.boolean("detectEncoding")?);
     set(&mut database.validate_naming, values.boolean("validateMigrationNaming")?);
     set(&mut database.fail_on_missing_locations, values.boolean("failOnMissingLocations")?);
     set(&mut database.skip_callbacks, values.boolean("skipDefaultCallbacks")?);
@@ -129,33 +125,21 @@ fn files(values: &Values, folder: &Path, database: &mut DatabaseSettings) -> Res
     Ok(())
 }
 
-fn names(values: &Values, database: &mut DatabaseSettings) {
-    let naming = &mut database.naming;
-    let text = |name: &str| values.text(name).map(str::to_owned);
-    set(&mut naming.versioned_prefix, text("sqlMigrationPrefix"));
-    set(&mut naming.repeatable_prefix, text("repeatableSqlMigrationPrefix"));
-    set(&mut naming.baseline_prefix, text("baselineMigrationPrefix"));
-    if let Some(prefix) = values.filled("undoSqlMigrationPrefix") {
-        naming.undo_prefix = Some(prefix.to_owned());
-    }
-    set(&mut naming.separator, values.filled("sqlMigrationSeparator").map(str::to_owned));
-    let suffixes = values.list("sqlMigrationSuffixes");
-    set(&mut naming.suffixes, Some(suffixes).filter(|suffixes| !suffixes.is_empty()));
+/// What the check before an image follows as well.
+fn file_rules(values: &Values, database: &mut DatabaseSettings) -> Result<(), String> {
+    let mut rules = database.file_rules();
+    rules.set(&|name| values.text(name).map(str::to_owned))?;
+    database.follow(rules);
+    Ok(())
 }
 
-fn placeholders(values: &Values, database: &mut DatabaseSettings) -> Result<(), String> {
+fn placeholders(values: &Values, database: &mut DatabaseSettings) {
     let named = values.below("placeholders.").map(|(name, value)| (name.to_owned(), value.to_owned()));
     database.placeholders.extend(named);
-    set(&mut database.replace_placeholders, values.boolean("placeholderReplacement")?);
-    let mark = |name: &str| values.filled(name).map(str::to_owned);
-    set(&mut database.placeholder_marks.0, mark("placeholderPrefix"));
-    set(&mut database.placeholder_marks.1, mark("placeholderSuffix"));
-    set(&mut database.placeholder_separator, mark("placeholderSeparator"));
     set(&mut database.environment, values.filled("environment").map(str::to_owned));
     if let Some(folder) = values.filled("workingDirectory") {
         database.working_directory = Some(PathBuf::from(folder));
     }
-    Ok(())
 }
 
 fn history(values: &Values, database: &mut DatabaseSettings) -> Result<(), String> {

@@ -128,6 +128,7 @@ mod tests {
 
     fn row(version: Option<&str>, installed_on: Option<&str>, state: State) -> InfoRow {
         InfoRow {
+            difference: None,
             category: if version.is_some() { Category::Versioned } else { Category::Repeatable },
             version: version.map(str::to_owned),
             description: "views".to_owned(),

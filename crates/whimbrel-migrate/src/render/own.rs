@@ -87,6 +87,14 @@ pub(super) fn rehearsal(rehearsal: &Rehearsal) -> Vec<String> {
     ran.chain(left_out).chain(limits).collect()
 }
 
+/// Files whose checksum is not the recorded one although nobody edited their text.
+pub(super) fn differences(rows: &[InfoRow]) -> Vec<String> {
+    let differing = rows.iter().filter_map(|row| Some((row, row.difference.as_ref()?)));
+    differing
+        .map(|(row, difference)| format!("  {} has another checksum: {difference}", row.script))
+        .collect()
+}
+
 /// Which image applied what, and why where somebody had to say it.
 pub(super) fn origins(rows: &[InfoRow]) -> Vec<String> {
     let mut lines = Vec::new();

@@ -1,0 +1,145 @@
+//! Which files of the locations are scripts and callbacks.
+
+use std::path::PathBuf;
+
+use whimbrel_migration::finding::{Finding, FlywayCode};
+use whimbrel_migration::name::{Event, NameError, ScriptKind, ScriptName, no_extension};
+use whimbrel_migration::script::{ScriptId, compare_utf16};
+
+use super::{ScriptSet, SetError};
+use crate::files::{self, FoundFile};
+use crate::settings::DatabaseSettings;
+
+impl ScriptSet {
+    /// The files of these locations by what their names say.
+    pub(super) fn list(
+        &mut self,
+        settings: &DatabaseSettings,
+        locations: &[PathBuf],
+    ) -> Result<Named, SetError> {
+        let naming = &settings.naming;
+        let locations = without_sub_locations(locations);
+        let found = files::list(&locations, |name| {
+            naming.is_candidate(name) || naming.looks_like_shell_script(name)
+        })?;
+        self.missing_locations(settings, &locations, &found.missing)?;
+        let mut named = Named::default();
+        for file in found.files {
+            if !naming.is_candidate(&file.name) {
+                self.warnings.push(no_extension(&file.name, naming).in_script(file.script));
+                continue;
+            }
+            match naming.parse(&file.name) {
+                Ok(name) if !naming.is_seen(&name, &file.name) => {}
+                Ok(name) => match name.kind {
+                    ScriptKind::Callback(event) => named.callbacks.push((event, name, file)),
+                    _ => named.scripts.push((name, file)),
+                },
+                Err(error) => named.invalid.push((file, error)),
+            }
+        }
+        Ok(named)
+    }
+
+    pub(super) fn judge_names(
+        &mut self,
+        settings: &DatabaseSettings,
+        invalid: Vec<(FoundFile, NameError)>,
+    ) -> Result<(), SetError> {
+        if settings.validate_naming && !invalid.is_empty() {
+            let list: Vec<String> = invalid.iter().map(|(_, error)| error.to_string()).collect();
+            let message = format!("Invalid SQL filenames found:\r\n{}", list.join("\r\n"));
+            return Err(Finding::error("invalid-names", message).coded(FlywayCode::Error).into());
+        }
+        self.warnings.extend(invalid.into_iter().map(|(file, error)| {
+            Finding::warning("invalid-name", format!("{error}: it is not run"))
+                .in_script(file.script)
+                .next_step("name it like V1_2__description.sql or R__description.sql")
+        }));
+        Ok(())
+    }
+
+    /// Adds the callbacks: those of one event run in the order of their descriptions.
+    pub(super) fn add_callbacks(
+        &mut self,
+        mut found: Vec<(Event, ScriptName, FoundFile)>,
+    ) -> Result<(), SetError> {
+        found.sort_by(|(mine, my_name, _), (theirs, their_name, _)| {
+            mine.cmp(theirs).then_with(|| compare_utf16(&my_name.description, &their_name.description))
+        });
+        for pair in found.windows(2) {
+            let [(event, name, file), (other_event, other_name, other)] = pair else { continue };
+            if event == other_event && name.description == other_name.description {
+                return Err(two_callbacks(file, other).into());
+            }
+        }
+        if found.iter().any(|(event, ..)| *event == Event::CreateSchema) {
+            let message = "'createSchema' callback is deprecated and will be removed in a later release. Please use 'beforeCreateSchema' callback instead.";
+            self.warnings.push(Finding::warning("callback-deprecated", message));
+        }
+        for (event, name, file) in found {
+            let id = ScriptId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
+            self.add(name, file)?;
+            self.callbacks.entry(event).or_default().push(id);
+        }
+        Ok(())
+    }
+
+    fn missing_locations(
+        &mut self,
+        settings: &DatabaseSettings,
+        locations: &[PathBuf],
+        missing: &[PathBuf],
+    ) -> Result<(), SetError> {
+        let names = |paths: &[PathBuf]| {
+            paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+        };
+        let all = settings.refuse_without_locations && missing.len() == locations.len();
+        if !missing.is_empty() && (all || settings.fail_on_missing_locations) {
+            return Err(SetError::NoLocation(names(missing)));
+        }
+        for location in missing {
+            let message = format!("location {} does not exist", location.display());
+            self.warnings.push(Finding::warning("location-missing", message));
+        }
+        Ok(())
+    }
+}
+
+/// The files of some locations by what their names say.
+#[derive(Default)]
+pub(super) struct Named {
+    pub(super) scripts: Vec<(ScriptName, FoundFile)>,
+    pub(super) callbacks: Vec<(Event, ScriptName, FoundFile)>,
+    pub(super) invalid: Vec<(FoundFile, NameError)>,
+}
+
+/// A location below another one would give every script of it twice.
+pub(crate) fn without_sub_locations(locations: &[PathBuf]) -> Vec<PathBuf> {
+    let mut kept: Vec<PathBuf> = Vec::with_capacity(locations.len());
+    let mut sorted = locations.to_vec();
+    sorted.sort();
+    for location in sorted {
+        // Whatever a pattern would find, the location itself is none of another's folders.
+        let is_pattern = location.to_string_lossy().contains(['*', '?']);
+        let is_below =
+            |other: &PathBuf| if is_pattern { location == *other } else { location.starts_with(other) };
+        if !kept.iter().any(is_below) {
+            kept.push(location);
+        }
+    }
+    kept
+}
+
+fn two_callbacks(file: &FoundFile, other: &FoundFile) -> Finding {
+    let name = file.name.rsplit_once('.').map_or(file.name.as_str(), |(stem, _)| stem);
+    let message = format!(
+        "Found more than 1 SQL callback script called {name}!\nOffenders:\n-> {}\n-> {}",
+        file.path.display(),
+        other.path.display()
+    );
+    Finding::error("callback-twice", message)
+        .coded(FlywayCode::Error)
+        .in_script(file.script.clone())
+        .next_step("give one of them another description")
+}
