@@ -193,3 +193,37 @@ fn what_may_only_be_read_is_written_by_no_verb() {
         assert!(refused.says("the file was opened read-only"), "{options:?}: {}", refused.said());
     }
 }
+
+#[test]
+fn a_run_that_ends_before_its_plan_tells_the_version_that_the_database_has() {
+    let shop = Shop::new(Place::sqlite(), &BIRDS);
+    shop.run("migrate", &[]).expect_code(0);
+    let tells = |options: &[&str]| {
+        let mut command = shop.command(options[0]);
+        command.args(&options[1..]).args(["--report", "report.json"]);
+        let ended = whimbrel_tests::program::run(&mut command, Duration::from_secs(60));
+        assert_ne!(ended.code, Some(0), "{}", ended.said());
+        assert!(ended.says("failed; the database is at version 2"), "{options:?}: {}", ended.said());
+        let record = fs_err::read_to_string(shop.project.file("report.json")).expect("there is a report");
+        let record: serde_json::Value = serde_json::from_str(&record).expect("it is JSON");
+        let database = &record["databases"][0];
+        assert_eq!((&database["before"], &database["after"]), (&"2".into(), &"2".into()), "{options:?}");
+    };
+    shop.write("V3__c.sql", "SELECT '${nobody_knows}';\n");
+    tells(&["migrate"]);
+    shop.write("V3__c.sql", "SELECT '\0';\n");
+    tells(&["migrate"]);
+    shop.write("V3__c.sql", "-- whimbrel: lock_timeuot=1s\nSELECT 1;\n");
+    tells(&["migrate"]);
+    shop.project.remove("sql/V3__c.sql");
+    shop.project.remove("sql/U2__nests.sql");
+    tells(&["undo"]);
+}
+
+#[test]
+fn a_schema_that_sqlite_has_not_is_named() {
+    let shop = Shop::new(Place::sqlite(), &BIRDS);
+    shop.project.replace("whimbrel.toml", "[databases.app]\n", "[databases.app]\nschema = \"app\"\n");
+    let refused = shop.run("migrate", &[]).expect_code(2);
+    assert!(refused.says("app is none of them"), "{}", refused.said());
+}

@@ -44,6 +44,7 @@ use crate::timeouts::Timeouts;
 
 pub use migrate::{MigrateReport, PlannedScript};
 pub(crate) use open::{SAY_AGAIN, connect};
+pub use open::{SeenVersion, Unopened};
 pub use rehearse::Rehearsal;
 pub use risks::{ScriptRisk, SizedImpact};
 pub use stamp::StampReport;

@@ -230,6 +230,8 @@ async fn take_turn(
     }
     let mut record = skipped(database);
     let (mut report, mut failure) = (None, None);
+    // The version as it was last seen; none where nobody could look.
+    let mut seen: Option<Option<String>> = None;
     let begun = now();
     let common = &settings.common;
     match settings.verb {
@@ -245,17 +247,26 @@ async fn take_turn(
             Err(error) => failure = Some(error),
         },
         _ => match Engine::open(database, common, reporter, patience).await {
-            Err(error) => failure = Some(error),
+            Err(unopened) => {
+                seen = unopened.seen;
+                failure = Some(unopened.failure);
+            }
             Ok(mut engine) => {
                 match act(&mut engine, settings.verb).await {
                     Ok(done) => report = Some(done),
                     Err(error) => failure = Some(error),
                 }
                 record.scripts = engine.ran().to_vec();
-                record.after = engine.version().map(str::to_owned);
+                seen = engine.version().map(|version| Some(version.to_owned()));
+                if seen.is_none() && failure.is_some() {
+                    seen = engine.look_up_version().await;
+                }
+                record.after = seen.clone().flatten();
                 record.before = match settings.verb {
                     Verb::Migrate | Verb::Undo | Verb::Skip | Verb::Stamp => {
-                        engine.before().map(str::to_owned)
+                        // What did not come to a plan did nothing either.
+                        let unchanged = record.after.clone().filter(|_| engine.ran().is_empty());
+                        engine.before().map(str::to_owned).or(unchanged.filter(|_| failure.is_some()))
                     }
                     _ => record.after.clone(),
                 };
@@ -265,6 +276,11 @@ async fn take_turn(
             }
         },
     }
+    if failure.is_some() && record.after.is_none() {
+        // It was not opened: nothing was changed.
+        record.after = seen.clone().flatten();
+        record.before.clone_from(&record.after);
+    }
     if let Some(Report::Migrate(done)) = &report {
         record.before.clone_from(&done.before);
         record.after.clone_from(&done.after);
@@ -273,7 +289,7 @@ async fn take_turn(
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let turn = Turn { record, report, failure, millis };
     if followed {
-        say_finished(reporter, &turn);
+        say_finished(reporter, &turn, seen.is_some());
     }
     turn
 }
@@ -303,7 +319,7 @@ async fn act(engine: &mut Engine<'_>, verb: Verb) -> Result<Report, Failure> {
     })
 }
 
-fn say_finished(reporter: &Reporter, turn: &Turn) {
+fn say_finished(reporter: &Reporter, turn: &Turn, is_known: bool) {
     let record = &turn.record;
     let level = if turn.failure.is_some() { Level::Error } else { Level::Info };
     let applied = record.scripts.len();
@@ -312,7 +328,8 @@ fn say_finished(reporter: &Reporter, turn: &Turn) {
     let message = match (&turn.failure, applied) {
         (None, 0) if undid => format!("nothing to take back; the database is at {version}"),
         (None, applied) if undid => format!("{applied} taken back, now at {version}"),
-        (Some(_), _) => format!("failed; the database is at {version}"),
+        (Some(_), _) if is_known => format!("failed; the database is at {version}"),
+        (Some(_), _) => "failed; the database's version is not known".to_owned(),
         (None, 0) => format!("up to date at {version}"),
         (None, applied) => format!("{applied} applied, now at {version}"),
     };

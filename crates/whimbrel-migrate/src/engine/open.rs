@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 use whimbrel_database::{ConnectSettings, DatabaseError, ServerError, Session, SessionFacts};
 use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::finding::Finding;
+use whimbrel_migration::history::History;
 use whimbrel_migration::name::Event;
+use whimbrel_migration::settings::Settings;
 use whimbrel_migration::sql::TableName;
+use whimbrel_migration::state::Overview;
 
 use super::Engine;
 use crate::failure::Failure;
@@ -20,6 +23,23 @@ use crate::settings::{CommonSettings, DatabaseSettings};
 /// A line about waiting is enough so often.
 pub(crate) const SAY_AGAIN: Duration = Duration::from_secs(5);
 
+/// A database that was not opened.
+pub struct Unopened {
+    /// Why not.
+    pub failure: Failure,
+    /// Its version, where that could still be asked.
+    pub seen: Option<SeenVersion>,
+}
+
+/// The version of a database as a history tells it; none, where there is none.
+pub type SeenVersion = Option<String>;
+
+impl Unopened {
+    fn unseen(failure: Failure) -> Self {
+        Self { failure, seen: None }
+    }
+}
+
 impl<'a> Engine<'a> {
     /// Connects, with the patience that was asked for, and reads the scripts.
     pub async fn open(
@@ -27,37 +47,30 @@ impl<'a> Engine<'a> {
         common: &'a CommonSettings,
         reporter: &'a Reporter,
         mut patience: Patience,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Unopened> {
         for warning in &settings.warnings {
             reporter.line(Level::Warn, report::Event::Notice).database(&settings.name).say(warning);
         }
-        let mut session = connect(settings, common, reporter, &mut patience).await?;
-        begin_with_init_sql(&mut session, settings).await?;
-        let facts = session.facts();
-        let dialect = facts.dialect;
-        let number = facts.server_version.split_whitespace().next().unwrap_or_default();
-        let product = format!("{} {number}", dialect.name());
-        reporter.line(Level::Info, report::Event::Connected).with("product", product).tell();
-        let Some(schema) = settings.schema.clone().or_else(|| facts.schema.clone()) else {
-            return Err(no_schema(facts).into());
+        let mut session =
+            connect(settings, common, reporter, &mut patience).await.map_err(Unopened::unseen)?;
+        let (settings, table, set) = match read_scripts(&mut session, settings, reporter).await {
+            Ok(found) => found,
+            Err((failure, table)) => {
+                let seen = match table {
+                    Some(table) => version_in(&mut session, &table, &settings.migration).await,
+                    None => None,
+                };
+                session.close().await;
+                return Err(Unopened { failure, seen });
+            }
         };
-        let built_ins = BuiltIns {
-            schema: schema.clone(),
-            user: facts.user.clone(),
-            database: facts.database.clone(),
-            table: settings.table.clone(),
-        };
-        let mut settings = settings.clone();
-        settings.migration.dialect = dialect;
-        let set = ScriptSet::load(&settings, &built_ins)?;
-        let table = settings.table.clone();
         let mut engine = Self {
             settings: Rc::new(settings),
             common,
             reporter,
             patience,
             session,
-            table: TableName::new(dialect, schema, table),
+            table,
             set,
             facts: HashMap::new(),
             timeouts: common.timeouts,
@@ -72,8 +85,18 @@ impl<'a> Engine<'a> {
         engine.session.prefer_schema(&engine.table.schema);
         engine.session.sign_as(engine.settings.installed_by.clone());
         engine.warn_about(&engine.set.warnings);
-        engine.fire(Event::AfterConnect).await?;
+        if let Err(failure) = engine.fire(Event::AfterConnect).await {
+            let seen = engine.look_up_version().await;
+            engine.close().await;
+            return Err(Unopened { failure, seen });
+        }
         Ok(engine)
+    }
+
+    /// The database's version as its history has it now, for a run that ended before it came to know it. None where
+    /// that cannot be found out.
+    pub async fn look_up_version(&mut self) -> Option<SeenVersion> {
+        version_in(&mut self.session, &self.table, &self.settings.migration).await
     }
 
     /// A new session in the place of a lost one.
@@ -109,6 +132,60 @@ impl<'a> Engine<'a> {
         self.session.watch_client().await.map_err(prepare)?;
         self.session.reset().await.map_err(Failure::database("prepare the session"))
     }
+}
+
+/// Where the history is, and the scripts; after a failure the history alone, once it is known where it is.
+async fn read_scripts(
+    session: &mut Session,
+    settings: &DatabaseSettings,
+    reporter: &Reporter,
+) -> Result<(DatabaseSettings, TableName, ScriptSet), (Failure, Option<TableName>)> {
+    begin_with_init_sql(session, settings).await.map_err(|failure| (failure, None))?;
+    let facts = session.facts().clone();
+    let dialect = facts.dialect;
+    let number = facts.server_version.split_whitespace().next().unwrap_or_default();
+    let product = format!("{} {number}", dialect.name());
+    reporter.line(Level::Info, report::Event::Connected).with("product", product).tell();
+    let Some(schema) = settings.schema.clone().or_else(|| facts.schema.clone()) else {
+        return Err((no_schema(&facts).into(), None));
+    };
+    if let Some(finding) = no_such_file(session, &schema).await {
+        return Err((finding.into(), None));
+    }
+    let table = TableName::new(dialect, schema.clone(), settings.table.clone());
+    let built_ins =
+        BuiltIns { schema, user: facts.user, database: facts.database, table: settings.table.clone() };
+    let mut settings = settings.clone();
+    settings.migration.dialect = dialect;
+    match ScriptSet::load(&settings, &built_ins) {
+        Ok(set) => Ok((settings, table, set)),
+        Err(error) => Err((error.into(), Some(table))),
+    }
+}
+
+/// What the history says now, as far as it can be read at once.
+async fn version_in(session: &mut Session, table: &TableName, settings: &Settings) -> Option<SeenVersion> {
+    let settings = Settings { dialect: table.dialect, ..settings.clone() };
+    let rows = tokio::time::timeout(SAY_AGAIN, session.read_history(table)).await.ok()?.ok()?;
+    let history = History::read(rows.unwrap_or_default()).ok()?;
+    let overview = Overview::build(&[], &history, &settings).ok()?;
+    Some(overview.current_version().map(|version| version.as_str().to_owned()))
+}
+
+/// SQLite's schemas are files; one that nothing attached is none.
+async fn no_such_file(session: &mut Session, schema: &str) -> Option<Finding> {
+    if session.dialect() != Dialect::Sqlite {
+        return None;
+    }
+    let files = session.query("PRAGMA database_list").await.ok()?;
+    let is_there = files.iter().any(|file| {
+        file.get(1).and_then(Option::as_deref).is_some_and(|name| name.eq_ignore_ascii_case(schema))
+    });
+    let message =
+        format!("SQLite has the schema main, and others where a file is attached: {schema} is none of them");
+    let finding = Finding::error("no-schema", message);
+    (!is_there)
+        .then(|| finding.next_step("leave out schema, schemas and defaultSchema; or ATTACH it in initSql"))
 }
 
 /// Nothing says where the history belongs.
