@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValue;
 use clap::{Args, Parser, ValueEnum};
 use whimbrel_cli::args::{GlobalArgs, duration, pair};
 use whimbrel_cli::project::Migrate;
@@ -48,8 +49,76 @@ pub enum Verb {
     Wait,
     /// Connect, ask one question, and go
     Ping,
+}
+
+/// What is done with the files alone: no database is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FilesVerb {
+    /// Look at the files alone; --against BRANCH finds conflicts before they are merged
+    Check,
     /// Show what would take a version back, as a U__ script: propose-undo VERSION
     ProposeUndo,
+}
+
+impl FilesVerb {
+    /// The word on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::ProposeUndo => "propose-undo",
+        }
+    }
+}
+
+/// The word on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Databases are worked on.
+    Databases(Verb),
+    /// Files are looked at.
+    Files(FilesVerb),
+}
+
+impl Task {
+    /// The word on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Databases(verb) => verb.name(),
+            Self::Files(verb) => verb.name(),
+        }
+    }
+
+    /// Whether the first name behind it is a version.
+    pub fn takes_version(self) -> bool {
+        matches!(self, Self::Databases(Verb::Skip | Verb::Stamp) | Self::Files(FilesVerb::ProposeUndo))
+    }
+}
+
+impl ValueEnum for Task {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self::Databases(Verb::Migrate),
+            Self::Databases(Verb::Info),
+            Self::Databases(Verb::Validate),
+            Self::Databases(Verb::Repair),
+            Self::Databases(Verb::Baseline),
+            Self::Databases(Verb::Clean),
+            Self::Databases(Verb::Undo),
+            Self::Databases(Verb::Skip),
+            Self::Databases(Verb::Stamp),
+            Self::Databases(Verb::Wait),
+            Self::Databases(Verb::Ping),
+            Self::Files(FilesVerb::Check),
+            Self::Files(FilesVerb::ProposeUndo),
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Databases(verb) => verb.to_possible_value(),
+            Self::Files(verb) => verb.to_possible_value(),
+        }
+    }
 }
 
 impl Verb {
@@ -67,13 +136,7 @@ impl Verb {
             Self::Stamp => "stamp",
             Self::Wait => "wait",
             Self::Ping => "ping",
-            Self::ProposeUndo => "propose-undo",
         }
-    }
-
-    /// Whether the first name behind it is a version.
-    pub fn takes_version(self) -> bool {
-        matches!(self, Self::Skip | Self::Stamp | Self::ProposeUndo)
     }
 }
 
@@ -91,7 +154,7 @@ pub enum DryRun {
 pub struct MigrateArgs {
     /// What to do
     #[arg(value_enum)]
-    pub verb: Verb,
+    pub verb: Task,
     /// The rest.
     #[command(flatten)]
     pub options: Options,
@@ -175,6 +238,10 @@ pub struct Options {
     /// Refuse scripts that others would notice more than: none, low, medium, high
     #[arg(long, value_name = "LEVEL", env = "WHIMBREL_MAX_RISK", hide_env = true)]
     pub max_risk: Option<Level>,
+
+    /// With check: compare with this branch or commit, as git names it
+    #[arg(long, value_name = "REF")]
+    pub against: Option<String>,
 
     /// With propose-undo: write the file beside its script
     #[arg(long)]

@@ -5,6 +5,7 @@
 //! followed as long as they stay inside their location. What is listed are names; bytes are read later, and what is
 //! run is what was checksummed, or nothing.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::FileType;
 use std::io::Read;
@@ -66,29 +67,54 @@ pub enum FilesError {
 pub fn list(locations: &[PathBuf], wanted: impl Fn(&str) -> bool) -> Result<FoundFiles, FilesError> {
     let mut found = FoundFiles::default();
     for location in locations {
-        let (folder, pattern) = match Pattern::of(location) {
-            Some((folder, pattern)) => (folder, Some(pattern)),
-            None => (location.clone(), None),
-        };
+        let at = Location::of(location);
+        let folder = at.folder().to_owned();
         if !folder.is_dir() {
             found.missing.push(location.clone());
             continue;
         }
         let root = fs::canonicalize(&folder)?;
         let (seen, files) = (BTreeSet::new(), &mut found.files);
-        let mut walk =
-            Walk { location: &folder, root: &root, pattern: pattern.as_ref(), seen, wanted: &wanted, files };
+        let mut walk = Walk { location: &at, root: &root, seen, wanted: &wanted, files };
         walk.folder(&folder, "")?;
     }
     found.files.sort_by(|a, b| a.script.cmp(&b.script));
     Ok(found)
 }
 
+/// A location taken apart: its folder, and what has to match below it.
+#[derive(Debug)]
+pub(crate) struct Location<'a> {
+    folder: Cow<'a, Path>,
+    pattern: Option<Pattern>,
+}
+
+impl<'a> Location<'a> {
+    /// Takes it apart.
+    pub(crate) fn of(location: &'a Path) -> Self {
+        match Pattern::of(location) {
+            Some((folder, pattern)) => Self { folder: folder.into(), pattern: Some(pattern) },
+            None => Self { folder: location.into(), pattern: None },
+        }
+    }
+
+    /// The folder that is walked.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What the history calls a file of this path below the folder; none where it is none of the location's.
+    pub(crate) fn script<'path>(&self, below: &'path str) -> Option<&'path str> {
+        match &self.pattern {
+            Some(pattern) => pattern.script(below),
+            None => Some(below),
+        }
+    }
+}
+
 struct Walk<'a, W> {
-    location: &'a Path,
+    location: &'a Location<'a>,
     root: &'a Path,
-    /// What has to match below it.
-    pattern: Option<&'a Pattern>,
     /// Folders by their real path: a link back up ends here.
     seen: BTreeSet<PathBuf>,
     wanted: &'a W,
@@ -125,11 +151,7 @@ impl<W: Fn(&str) -> bool> Walk<'_, W> {
         script: String,
     ) -> Result<(), FilesError> {
         // Below a pattern's folder there are files that are none of the location's.
-        let below = match self.pattern {
-            Some(pattern) => pattern.script(&script),
-            None => Some(script.as_str()),
-        };
-        let below = below.map(str::to_owned);
+        let below = self.location.script(&script).map(str::to_owned);
         let wanted = below.is_some() && (self.wanted)(&name);
         let kind = if kind.is_symlink() {
             let Ok(target) = fs::canonicalize(&path) else {
@@ -140,7 +162,7 @@ impl<W: Fn(&str) -> bool> Walk<'_, W> {
             if !target.starts_with(self.root) {
                 let relevant = wanted || (folder && !name.starts_with('.'));
                 return if relevant {
-                    Err(FilesError::LinkOutside { link: path, location: self.location.to_owned() })
+                    Err(FilesError::LinkOutside { link: path, location: self.location.folder().to_owned() })
                 } else {
                     Ok(())
                 };

@@ -4,6 +4,7 @@
 //! and its own stop calls [`run::run_with`]. Everything that decides lives in `whimbrel_migration`, everything that
 //! talks to a server in `whimbrel_database`; here they are brought together, one database after the other.
 
+pub mod check;
 pub mod cli;
 pub mod credentials;
 pub mod engine;

@@ -1,16 +1,24 @@
 //! `propose-undo`: a `U__` script from the statements that have an exact inverse. It is shown, or written beside its
 //! script for somebody to read; nothing runs it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use whimbrel_cli::args::GlobalArgs;
+use whimbrel_cli::env::ProcessEnvironment;
 use whimbrel_cli::error::{CommandError, ErrorKind};
-use whimbrel_migration::dialect::Dialect;
+use whimbrel_cli::exit::ExitCode;
+use whimbrel_cli::printer::Printer;
 use whimbrel_migration::inverse::{self, Missing};
-use whimbrel_migration::name::{NamingRules, ScriptKind};
+use whimbrel_migration::name::ScriptKind;
 use whimbrel_migration::version::Version;
 
+use crate::cli::{FilesVerb, Options, Task};
 use crate::files;
+use crate::render;
+use crate::request::Request;
+use crate::set::without_sub_locations;
+use crate::settings::{self, DatabaseSettings};
 
 /// A proposed undo script.
 #[derive(Debug, Serialize)]
@@ -31,35 +39,61 @@ pub struct Proposed {
     pub written: bool,
 }
 
+/// Proposes for the named databases, or for all that are enabled.
+///
+/// # Errors
+/// When no script has the version, or a file cannot be read or written.
+pub fn run(
+    printer: &Printer,
+    global: &GlobalArgs,
+    options: &Options,
+    folder: &Path,
+) -> Result<ExitCode, CommandError> {
+    let (request, names) = Request::resolve(Task::Files(FilesVerb::ProposeUndo), options)?;
+    let version = request.version.ok_or_else(|| CommandError::usage("propose-undo needs a version"))?;
+    let mut found = Vec::new();
+    for database in settings::without_server(options, &names, global, &ProcessEnvironment, folder)? {
+        found.extend(propose(&database, &version)?);
+    }
+    if found.is_empty() {
+        let message = format!("no database of the project has a script of version {version}");
+        return Err(CommandError::new(ErrorKind::No, message));
+    }
+    if options.write {
+        for proposed in &mut found {
+            proposed.write()?;
+        }
+    }
+    render::proposals(printer, &found);
+    Ok(ExitCode::Done)
+}
+
 /// Reads the script of this version and proposes what takes it back; `None` where no location has that version.
 ///
 /// # Errors
 /// When the script cannot be read or cut into statements.
-pub fn propose(
-    database: &str,
-    locations: &[PathBuf],
-    version: &Version,
-    dialect: Dialect,
-) -> Result<Option<Proposed>, CommandError> {
-    let naming = NamingRules::default();
-    let found = files::list(locations, |name| naming.is_candidate(name)).map_err(CommandError::usage)?;
+pub fn propose(database: &DatabaseSettings, version: &Version) -> Result<Option<Proposed>, CommandError> {
+    let naming = &database.naming;
+    let locations = without_sub_locations(&database.locations);
+    let found = files::list(&locations, |name| naming.is_candidate(name)).map_err(CommandError::usage)?;
     for file in found.files {
         let Ok(name) = naming.parse(&file.name) else { continue };
         if name.kind != ScriptKind::Versioned || name.version.as_ref() != Some(version) {
             continue;
         }
         let bytes = files::read(&file.path).map_err(CommandError::usage)?;
-        let proposal = inverse::propose(dialect, &bytes).map_err(|error| {
+        let proposal = inverse::propose(database.migration.dialect, &bytes).map_err(|error| {
             CommandError::new(ErrorKind::No, error.to_finding().in_script(&file.script).to_string())
         })?;
         let rest = file.name.strip_prefix(&naming.versioned_prefix).unwrap_or(&file.name);
-        let undo = file.path.with_file_name(format!("U{rest}"));
+        let prefix = naming.undo_prefix.as_deref().unwrap_or(settings::UNDO_PREFIX);
+        let undo = file.path.with_file_name(format!("{prefix}{rest}"));
         let head = format!(
             "-- Takes {} back. Proposed from its statements: read it before it is needed.\n",
             file.script
         );
         return Ok(Some(Proposed {
-            database: database.to_owned(),
+            database: database.name.clone(),
             script: file.script,
             file: undo,
             text: format!("{head}{}", proposal.script()),

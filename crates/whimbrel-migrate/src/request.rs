@@ -7,7 +7,7 @@ use whimbrel_migration::risk::Level;
 use whimbrel_migration::undo::UndoTarget;
 use whimbrel_migration::version::Version;
 
-use crate::cli::{DryRun, Options, Verb};
+use crate::cli::{DryRun, FilesVerb, Options, Task, Verb};
 
 /// The parts of a request; each verb takes those that concern it, and the others are refused.
 #[derive(Clone, Debug)]
@@ -60,8 +60,8 @@ impl Request {
     ///
     /// # Errors
     /// When something is missing that the verb needs, or given that it would pass over.
-    pub fn resolve(verb: Verb, options: &Options) -> Result<(Self, Vec<String>), CommandError> {
-        refuse_misplaced(verb, options)?;
+    pub fn resolve(task: Task, options: &Options) -> Result<(Self, Vec<String>), CommandError> {
+        refuse_misplaced(task, options)?;
         let mut names = options.databases.clone();
         let mut request = Self {
             reason: options.reason.clone(),
@@ -73,17 +73,17 @@ impl Request {
             max_risk: options.max_risk,
             ..Self::default()
         };
-        if verb.takes_version() {
+        if task.takes_version() {
             if names.is_empty() {
-                let hint = format!("whimbrel-migrate {} VERSION [DATABASE]…", verb.name());
-                return Err(CommandError::usage(format!("{} needs a version", verb.name())).hinted(hint));
+                let hint = format!("whimbrel-migrate {} VERSION [DATABASE]…", task.name());
+                return Err(CommandError::usage(format!("{} needs a version", task.name())).hinted(hint));
             }
             request.version = Some(version(&names.remove(0))?);
         }
         request.wait_for = options.for_version.as_deref().map(version).transpose()?;
         request.out_of_order =
             options.allow_out_of_order.iter().map(|text| version(text)).collect::<Result<_, _>>()?;
-        if verb == Verb::Undo
+        if task == Task::Databases(Verb::Undo)
             && let Some(target) = &options.target
         {
             request.undo_target = UndoTarget::Above(match target.as_str() {
@@ -100,41 +100,43 @@ fn version(text: &str) -> Result<Version, CommandError> {
 }
 
 /// An option that a verb would pass over is a mistake that somebody should hear of.
-fn refuse_misplaced(verb: Verb, options: &Options) -> Result<(), CommandError> {
-    let writes_rows = matches!(verb, Verb::Skip | Verb::Stamp);
+fn refuse_misplaced(task: Task, options: &Options) -> Result<(), CommandError> {
+    let is = |verb| task == Task::Databases(verb);
+    let is_about_files = matches!(task, Task::Files(_));
+    let writes_rows = is(Verb::Skip) || is(Verb::Stamp);
     let only_answers =
-        matches!(verb, Verb::Info | Verb::Validate | Verb::Ping | Verb::Wait | Verb::ProposeUndo);
+        is_about_files || is(Verb::Info) || is(Verb::Validate) || is(Verb::Ping) || is(Verb::Wait);
+    let out_of_order = !options.allow_out_of_order.is_empty();
     let rules = [
-        ("--for-version", options.for_version.is_some(), verb == Verb::Wait),
+        ("--for-version", options.for_version.is_some(), is(Verb::Wait)),
         ("--yes", options.yes, writes_rows),
-        (
-            "--reason",
-            options.reason.is_some(),
-            writes_rows || verb == Verb::Undo || !options.allow_out_of_order.is_empty(),
-        ),
-        ("--allow-out-of-order", !options.allow_out_of_order.is_empty(), verb == Verb::Migrate),
-        ("--risk", options.risk, verb == Verb::Info),
-        ("--write", options.write, verb == Verb::ProposeUndo),
-        ("--max-risk", options.max_risk.is_some(), verb == Verb::Migrate),
+        ("--reason", options.reason.is_some(), writes_rows || is(Verb::Undo) || out_of_order),
+        ("--allow-out-of-order", out_of_order, is(Verb::Migrate)),
+        ("--risk", options.risk, is(Verb::Info)),
+        ("--against", options.against.is_some(), task == Task::Files(FilesVerb::Check)),
+        ("--write", options.write, task == Task::Files(FilesVerb::ProposeUndo)),
+        ("--max-risk", options.max_risk.is_some(), is(Verb::Migrate)),
         ("--dry-run", options.dry_run.is_some(), !only_answers),
-        ("--dry-run=rollback", options.dry_run == Some(DryRun::Rollback), verb == Verb::Migrate),
+        ("--dry-run=rollback", options.dry_run == Some(DryRun::Rollback), is(Verb::Migrate)),
+        ("--report", options.report.is_some(), !is_about_files),
+        ("--clean-enabled", options.clean_enabled, !is_about_files),
+        ("--ignore", !options.ignore.is_empty(), !is_about_files),
+        ("--baseline-version", options.baseline_version.is_some(), !is_about_files),
+        ("--baseline-description", options.baseline_description.is_some(), !is_about_files),
     ];
     for (option, is_given, has_a_place) in rules {
         if is_given && !has_a_place {
-            return Err(CommandError::usage(format!("{option} means nothing to {}", verb.name())));
+            return Err(CommandError::usage(format!("{option} means nothing to {}", task.name())));
         }
     }
     let needed = [
-        ("--for-version", verb == Verb::Wait && options.for_version.is_none()),
-        ("--reason", verb == Verb::Skip && options.reason.is_none()),
-        (
-            "--reason",
-            verb == Verb::Migrate && !options.allow_out_of_order.is_empty() && options.reason.is_none(),
-        ),
+        ("--for-version", is(Verb::Wait) && options.for_version.is_none()),
+        ("--reason", is(Verb::Skip) && options.reason.is_none()),
+        ("--reason", is(Verb::Migrate) && out_of_order && options.reason.is_none()),
     ];
     match needed.into_iter().find(|(_, is_missing)| *is_missing) {
         Some((option, _)) => {
-            Err(CommandError::usage(format!("{} needs {option} here", verb.name())).hinted(match option {
+            Err(CommandError::usage(format!("{} needs {option} here", task.name())).hinted(match option {
                 "--reason" => "the reason is kept beside the history, for those who wonder later",
                 _ => "whimbrel-migrate wait --for-version 42",
             }))
@@ -154,15 +156,17 @@ mod tests {
             reason: Some("made by hand".to_owned()),
             ..Options::default()
         };
-        let (request, names) = Request::resolve(Verb::Skip, &options).unwrap();
+        let (request, names) = Request::resolve(Task::Databases(Verb::Skip), &options).unwrap();
         assert_eq!(request.version, Version::parse("1.2").ok());
         assert_eq!(names, ["app"]);
-        assert!(Request::resolve(Verb::Stamp, &Options::default()).is_err());
+        assert!(Request::resolve(Task::Databases(Verb::Stamp), &Options::default()).is_err());
     }
 
     #[test]
     fn an_option_in_the_wrong_place_is_refused_by_name() {
-        let told = |verb, options: &Options| Request::resolve(verb, options).unwrap_err().to_string();
+        let told = |verb, options: &Options| {
+            Request::resolve(Task::Databases(verb), options).unwrap_err().to_string()
+        };
         let yes = Options { yes: true, ..Options::default() };
         assert!(told(Verb::Migrate, &yes).contains("--yes means nothing to migrate"));
         let rehearsal = Options { dry_run: Some(DryRun::Rollback), ..Options::default() };

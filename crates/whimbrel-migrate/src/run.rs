@@ -12,12 +12,11 @@ use whimbrel_cli::env::ProcessEnvironment;
 use whimbrel_cli::error::{CommandError, ErrorKind};
 use whimbrel_cli::exit::ExitCode;
 use whimbrel_cli::printer::Printer;
-use whimbrel_cli::project::Project;
 use whimbrel_cli::signals::Stop;
-use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::record::{self, DatabaseOutcome, DatabaseRecord, RunOutcome, RunRecord};
 
-use crate::cli::{MigrateArgs, Options, Verb};
+use crate::check;
+use crate::cli::{FilesVerb, MigrateArgs, Options, Task, Verb};
 use crate::engine::{
     BaselineReport, CleanReport, Engine, InfoReport, MigrateReport, RepairReport, StampReport, UndoReport,
     ValidateReport,
@@ -28,7 +27,6 @@ use crate::propose;
 use crate::reach::{self, PingReport, WaitReport};
 use crate::render;
 use crate::report::{Event, Level, Reporter, now};
-use crate::request::Request;
 use crate::settings::{self, CommonSettings, DatabaseSettings, RunSettings};
 
 /// What one verb did on one database.
@@ -91,44 +89,25 @@ pub async fn run(
     args: &MigrateArgs,
 ) -> Result<ExitCode, CommandError> {
     let folder = std::env::current_dir().map_err(CommandError::usage)?;
-    if args.verb == Verb::ProposeUndo {
-        return propose_undo(&printer, global, &args.options, &folder);
-    }
-    let settings = resolve(args, global, &folder)?;
+    let verb = match args.verb {
+        Task::Databases(verb) => verb,
+        Task::Files(FilesVerb::ProposeUndo) => {
+            return propose::run(&printer, global, &args.options, &folder);
+        }
+        Task::Files(FilesVerb::Check) => return check::run(&printer, global, &args.options, &folder).await,
+    };
+    let settings = resolve(verb, &args.options, global, &folder)?;
     let stop = Stop::watch().map_err(|error| CommandError::new(ErrorKind::Bug, error))?;
     Ok(run_with(printer, &settings, stop).await.exit)
 }
 
-/// Needs the project's files and no database.
-fn propose_undo(
-    printer: &Printer,
-    global: &GlobalArgs,
+fn resolve(
+    verb: Verb,
     options: &Options,
+    global: &GlobalArgs,
     folder: &Path,
-) -> Result<ExitCode, CommandError> {
-    let (request, names) = Request::resolve(Verb::ProposeUndo, options)?;
-    let Some(version) = request.version else { return Ok(ExitCode::Usage) };
-    let project = Project::find(global.config.as_deref(), folder).map_err(CommandError::usage)?;
-    let mut found = Vec::new();
-    for name in settings::chosen(&project, &names, &ProcessEnvironment)? {
-        let locations = project.locations(&project.file.databases[&name]);
-        found.extend(propose::propose(&name, &locations, &version, Dialect::PostgreSql)?);
-    }
-    if found.is_empty() {
-        let message = format!("no database of the project has a script of version {version}");
-        return Err(CommandError::new(ErrorKind::No, message));
-    }
-    if options.write {
-        for proposed in &mut found {
-            proposed.write()?;
-        }
-    }
-    render::proposals(printer, &found);
-    Ok(ExitCode::Done)
-}
-
-fn resolve(args: &MigrateArgs, global: &GlobalArgs, folder: &Path) -> Result<RunSettings, CommandError> {
-    let resolved = settings::resolve(args.verb, &args.options, global, &ProcessEnvironment, folder);
+) -> Result<RunSettings, CommandError> {
+    let resolved = settings::resolve(verb, options, global, &ProcessEnvironment, folder);
     if let Err(error) = &resolved {
         leave_last_words(error);
     }
@@ -315,7 +294,7 @@ async fn act(engine: &mut Engine<'_>, verb: Verb) -> Result<Report, Failure> {
         Verb::Undo => Report::Undo(engine.undo().await?),
         Verb::Skip | Verb::Stamp => Report::Stamp(engine.stamp(verb).await?),
         // These need no scripts, or no database, and never come here.
-        Verb::Ping | Verb::Wait | Verb::ProposeUndo => Report::Info(engine.info().await?),
+        Verb::Ping | Verb::Wait => Report::Info(engine.info().await?),
     })
 }
 

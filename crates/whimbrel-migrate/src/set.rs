@@ -17,6 +17,7 @@ use crate::files::FilesError;
 use crate::settings::DatabaseSettings;
 use crate::source::SourceError;
 
+pub(crate) use list::without_sub_locations;
 pub use text::replaced;
 
 /// The set could not be made, or a script of it not be read.

@@ -12,6 +12,7 @@ use whimbrel_cli::env::{self, Environment};
 use whimbrel_cli::error::{CommandError, ErrorKind};
 use whimbrel_cli::project::{Engine, Migrate, Project};
 use whimbrel_database::{EngineKind, Target};
+use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::encoding::{Encoding, Reading};
 use whimbrel_migration::history::DEFAULT_TABLE;
 use whimbrel_migration::name::NamingRules;
@@ -19,7 +20,7 @@ use whimbrel_migration::parameters::FileRules;
 use whimbrel_migration::settings::{IgnorePattern, Settings};
 use whimbrel_migration::version::Version;
 
-use crate::cli::{Options, Verb};
+use crate::cli::{Options, Task, Verb};
 use crate::credentials::{self, CredentialsError};
 use crate::reach::VERSION_WAIT;
 use crate::request::Request;
@@ -223,7 +224,7 @@ pub fn resolve(
     folder: &Path,
 ) -> Result<RunSettings, CommandError> {
     let mut common = common_settings(options, environment);
-    let (request, names) = Request::resolve(verb, options)?;
+    let (request, names) = Request::resolve(Task::Databases(verb), options)?;
     if verb == Verb::Wait && options.wait.is_none() {
         common.wait = VERSION_WAIT;
     }
@@ -256,6 +257,35 @@ pub fn resolve(
         })
         .collect::<Result<_, CommandError>>()?;
     Ok(RunSettings { verb, databases, common })
+}
+
+/// The databases of the project for those who look at files and ask no server: their targets name an engine and no place.
+///
+/// # Errors
+/// When there is no project, a database is not in it, or a setting means nothing.
+pub(crate) fn without_server(
+    options: &Options,
+    names: &[String],
+    global: &GlobalArgs,
+    environment: &impl Environment,
+    folder: &Path,
+) -> Result<Vec<DatabaseSettings>, CommandError> {
+    let project = Project::find(global.config.as_deref(), folder).map_err(CommandError::usage)?;
+    let settings = |name: String| {
+        let database = &project.file.databases[&name];
+        let engine = match database.engine.unwrap_or_default() {
+            Engine::PostgreSql => EngineKind::PostgreSql,
+            Engine::MySql | Engine::MariaDb => EngineKind::MySql,
+            Engine::Sqlite => EngineKind::Sqlite,
+        };
+        let target = Target { engine, ..Target::from_parts("", None, None) };
+        let mut settings = DatabaseSettings::new(&name, target, project.locations(database));
+        let dialect = database.engine.and_then(|engine| Dialect::named(engine.name()));
+        settings.migration.dialect = dialect.unwrap_or(settings.migration.dialect);
+        layers::fill_project_database(&project, database, environment, &mut settings)?;
+        with_options(Verb::Info, settings, options, environment)
+    };
+    chosen(&project, names, environment)?.into_iter().map(settings).collect()
 }
 
 /// Scripts that were checked as those of one engine do not run on another.

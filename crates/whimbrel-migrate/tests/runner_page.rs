@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory as _, ValueEnum as _};
 use whimbrel_cli::exit::ExitCode;
-use whimbrel_migrate::cli::{Cli, Verb};
+use whimbrel_migrate::cli::{Cli, Task};
 
 /// What stands before a slug in the code.
 const MAKERS: [&str; 6] =
@@ -76,7 +76,7 @@ fn every_finding_is_on_the_page() {
 fn every_verb_option_and_exit_code_is_on_the_page() {
     let page = page();
     let mut missing = Vec::new();
-    for verb in Verb::value_variants() {
+    for verb in Task::value_variants() {
         missing.extend((!page.contains(&format!("`{}", verb.name()))).then(|| verb.name().to_owned()));
     }
     for option in Cli::command().get_arguments().filter_map(clap::Arg::get_long) {
