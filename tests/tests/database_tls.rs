@@ -286,6 +286,25 @@ fn f7_a_client_certificate_logs_in() {
         let login = Login::superuser(parameters);
         assert_eq!(same_as_libpq(&server, &project, name, &login), gets_in.then_some(true), "{name}");
     }
+    // The keys that Java's driver reads, and those that have a password.
+    for (name, options) in [("java.pk8", "-nocrypt -outform DER"), ("locked.key", "-passout pass:canary")] {
+        let mut convert = Command::new("openssl");
+        convert.args(["pkcs8", "-topk8", "-in"]).arg(authority.file("client.key"));
+        convert.args(options.split(' ')).arg("-out").arg(authority.file(name));
+        run(&mut convert, MINUTE).expect_code(0);
+        let parameters = format!(
+            "sslmode=verify-full&sslrootcert={}&sslcert={}&sslkey={}",
+            url_of(&authority.file("ca.crt")),
+            url_of(&authority.file("client.crt")),
+            url_of(&authority.file(name))
+        );
+        let ended = Login::superuser(parameters).whimbrel(&project, &server);
+        if name == "java.pk8" {
+            ended.expect_code(0);
+        } else {
+            assert!(ended.says("it has a password") && !ended.says("canary"), "{}", ended.said());
+        }
+    }
 }
 
 #[test]

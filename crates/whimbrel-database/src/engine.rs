@@ -13,6 +13,7 @@
 //!
 //! What others have to know of it before they ask is in [`Capabilities`].
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use whimbrel_migration::dialect::Dialect;
@@ -87,13 +88,36 @@ impl Engine {
             return Ok((Self::Sqlite(file), facts));
         }
         let mut last = (ConnectErrorKind::Other, BoxError::from("the target names no server"));
-        for endpoint in &target.endpoints {
-            match Self::connect_to(target, endpoint, application_name, timeout).await {
-                Ok(connected) => return Ok(connected),
-                Err(error) => last = error,
+        let mut second_best = None;
+        for endpoint in in_order(target) {
+            let (engine, mut facts) =
+                match Self::connect_to(target, endpoint, application_name, timeout).await {
+                    Ok(connected) => connected,
+                    Err(error) => {
+                        last = error;
+                        continue;
+                    }
+                };
+            // A session that was asked to be read-only does not tell what its server is.
+            let is_wanted = target.read_only || target.server.is(facts.read_only);
+            facts.read_only |= target.read_only;
+            if is_wanted {
+                return Ok((engine, facts));
+            }
+            if target.server.must_be() || second_best.is_some() {
+                let kind = if facts.read_only { "may only be read" } else { "is a primary" };
+                let cause = format!("{endpoint} {kind}, and the URL wants another one (targetServerType)");
+                last = (ConnectErrorKind::NotReady, cause.into());
+                engine.close().await;
+            } else {
+                second_best = Some((engine, facts));
             }
         }
-        Err(last)
+        second_best.ok_or(last)
+    }
+
+    async fn close(self) {
+        on_engine!(self, engine => engine.close().await);
     }
 
     async fn connect_to(
@@ -113,4 +137,14 @@ impl Engine {
             }
         }
     }
+}
+
+/// The servers in the order in which they are tried.
+fn in_order(target: &Target) -> Vec<&Endpoint> {
+    let mut endpoints: Vec<&Endpoint> = target.endpoints.iter().collect();
+    if target.load_balance {
+        let random = RandomState::new();
+        endpoints.sort_by_cached_key(|endpoint| random.hash_one(endpoint.to_string()));
+    }
+    endpoints
 }

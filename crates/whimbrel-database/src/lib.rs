@@ -32,5 +32,7 @@ pub use session::{
     RolledBack, Row, Session, SessionFacts, TransactionFate, TransactionId,
 };
 pub use sizes::TableFacts;
-pub use target::{ChannelBindingMode, Endpoint, EngineKind, Target, TargetError, TargetWarning, TlsMode};
+pub use target::{
+    ChannelBindingMode, Endpoint, EngineKind, ServerKind, Target, TargetError, TargetWarning, TlsMode,
+};
 pub use waiting::Blocker;

@@ -107,6 +107,38 @@ pub enum ChannelBindingMode {
     Require,
 }
 
+/// Which of several servers is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServerKind {
+    /// The first that answers.
+    #[default]
+    Any,
+    /// One that may be written to.
+    Primary,
+    /// One that may only be read.
+    Secondary,
+    /// A primary where there is one.
+    PreferPrimary,
+    /// A secondary where there is one.
+    PreferSecondary,
+}
+
+impl ServerKind {
+    /// Whether a server is of this kind.
+    pub(crate) fn is(self, read_only: bool) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Primary | Self::PreferPrimary => !read_only,
+            Self::Secondary | Self::PreferSecondary => read_only,
+        }
+    }
+
+    /// Whether no other will do.
+    pub(crate) fn must_be(self) -> bool {
+        matches!(self, Self::Primary | Self::Secondary)
+    }
+}
+
 /// A database that can be connected to.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -133,6 +165,12 @@ pub struct Target {
     pub client_key: Option<PathBuf>,
     /// How long one attempt to connect may take.
     pub connect_timeout: Option<Duration>,
+    /// How long the server may be silent while an answer is awaited; then the connection counts as lost.
+    pub socket_timeout: Option<Duration>,
+    /// Which of the servers is wanted.
+    pub server: ServerKind,
+    /// Whether the servers are tried in another order each time.
+    pub load_balance: bool,
     /// Schemas for `search_path`, in order (`currentSchema` of a JDBC URL).
     pub search_path: Option<String>,
     /// The server's own command line options (`options` of a URL).
@@ -141,7 +179,7 @@ pub struct Target {
     pub settings: Vec<(String, String)>,
     /// Whether a database that is missing is made (`createDatabaseIfNotExist` of MySQL).
     pub create_database: bool,
-    /// Whether nothing may be written (`mode=ro` of SQLite).
+    /// Whether nothing may be written (`readOnly` of a JDBC URL, `mode=ro` of SQLite).
     pub read_only: bool,
 }
 
@@ -164,6 +202,14 @@ pub enum TargetError {
          (PostgreSQL, MySQL, MariaDB and SQLite are supported)"
     )]
     Scheme,
+    /// The URL is for a driver of Java that stands before the database's own.
+    #[error("the database URL begins with jdbc:{wrapper}:, which only Java has: {hint}")]
+    Wrapper {
+        /// What stands behind `jdbc:`.
+        wrapper: &'static str,
+        /// What to write instead.
+        hint: &'static str,
+    },
     /// A port is not a number from 1 to 65535.
     #[error(
         "the port in the database URL is not a number (is a character of the password not percent-encoded?)"
@@ -211,6 +257,9 @@ impl Target {
             client_certificate: None,
             client_key: None,
             connect_timeout: None,
+            socket_timeout: None,
+            server: ServerKind::default(),
+            load_balance: false,
             search_path: None,
             options: None,
             settings: Vec::new(),

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use secrecy::ExposeSecret;
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow, MySqlSslMode};
+use sqlx::mysql::{
+    MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlQueryResult, MySqlRow, MySqlSslMode,
+};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either, Row as _};
 
 use super::state;
@@ -14,6 +16,9 @@ use crate::target::{Endpoint, Target, TlsMode};
 
 pub(super) struct Driver {
     connection: MySqlConnection,
+    /// How long the server may be silent; and whether it was for longer, after which the connection is of no use.
+    silence: Option<Duration>,
+    is_silent: bool,
 }
 
 impl Driver {
@@ -24,7 +29,7 @@ impl Driver {
     ) -> Result<Self, (ConnectErrorKind, BoxError)> {
         let connecting = async {
             let connection = connect_options(target, endpoint).connect().await?;
-            let mut driver = Self { connection };
+            let mut driver = Self { connection, silence: target.socket_timeout, is_silent: false };
             let settings = AssertSqlSafe(state::settings(target));
             sqlx::raw_sql(settings).execute(&mut driver.connection).await?;
             Ok(driver)
@@ -40,32 +45,71 @@ impl Driver {
 
     /// Sends the text as it stands and collects all rows of all its statements.
     pub(super) async fn rows(&mut self, sql: &str) -> Result<Vec<Row>, DatabaseError> {
-        let mut stream = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_many(&mut self.connection);
         let mut rows = Vec::new();
-        while let Some(item) = stream.try_next().await.map_err(database_error)? {
+        self.each(sql, |item| {
             if let Either::Right(row) = item {
                 rows.push(text_row(&row)?);
             }
-        }
+            Ok(())
+        })
+        .await?;
         Ok(rows)
     }
 
     /// Sends the text as it stands; rows are read and dropped.
     pub(super) async fn execute(&mut self, sql: &str) -> Result<u64, DatabaseError> {
-        let mut stream = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_many(&mut self.connection);
         let mut affected = 0;
-        while let Some(item) = stream.try_next().await.map_err(database_error)? {
+        self.each(sql, |item| {
             if let Either::Left(done) = item {
                 affected += done.rows_affected();
             }
-        }
+            Ok(())
+        })
+        .await?;
         Ok(affected)
     }
 
-    pub(super) async fn close(self) {
-        // The server notices the closed socket anyhow; a polite end is all that is lost.
-        let _ = self.connection.close().await;
+    /// Everything that is answered to a text, as long as the server is not silent for too long.
+    async fn each(
+        &mut self,
+        sql: &str,
+        mut take: impl FnMut(Either<MySqlQueryResult, MySqlRow>) -> Result<(), DatabaseError>,
+    ) -> Result<(), DatabaseError> {
+        if self.is_silent {
+            return Err(silent(self.silence));
+        }
+        let mut stream = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_many(&mut self.connection);
+        loop {
+            let next = stream.try_next();
+            let item = match self.silence {
+                None => next.await,
+                Some(limit) => match tokio::time::timeout(limit, next).await {
+                    Ok(item) => item,
+                    Err(_) => {
+                        // What the server still does is not known, and its answer must not be taken for another's.
+                        self.is_silent = true;
+                        return Err(silent(self.silence));
+                    }
+                },
+            };
+            match item.map_err(database_error)? {
+                Some(item) => take(item)?,
+                None => return Ok(()),
+            }
+        }
     }
+
+    pub(super) async fn close(self) {
+        if !self.is_silent {
+            // The server notices the closed socket anyhow; a polite end is all that is lost.
+            let _ = self.connection.close().await;
+        }
+    }
+}
+
+fn silent(limit: Option<Duration>) -> DatabaseError {
+    let seconds = limit.unwrap_or_default().as_secs_f32();
+    DatabaseError::ConnectionLost(format!("the server was silent for {seconds} s (socketTimeout)").into())
 }
 
 fn connect_options(target: &Target, endpoint: &Endpoint) -> MySqlConnectOptions {

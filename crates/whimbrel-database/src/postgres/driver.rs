@@ -40,6 +40,9 @@ const WRITE: usize = 32 * 1024;
 /// A connection that has logged in.
 pub(crate) struct Driver {
     transport: Transport,
+    /// How long the server may be silent; and whether it was for longer, after which nothing is waited for.
+    silence: Option<Duration>,
+    is_silent: bool,
     incoming: BytesMut,
     outgoing: BytesMut,
     /// Messages that came while something was written.
@@ -121,8 +124,10 @@ impl Driver {
         Ok([one, two].map(|answer| answer.error.map_or(Ok(answer.rows), Err)))
     }
 
-    fn new(transport: Transport) -> Self {
+    fn new(transport: Transport, silence: Option<Duration>) -> Self {
         Self {
+            silence,
+            is_silent: false,
             transport,
             incoming: BytesMut::with_capacity(READ),
             outgoing: BytesMut::with_capacity(1024),
@@ -347,15 +352,38 @@ impl Driver {
 
     async fn read_some(&mut self) -> Result<(), DatabaseError> {
         let Self { transport, incoming, .. } = self;
-        let read = poll_fn(|context| poll_read(transport, incoming, context)).await?;
+        let reading = poll_fn(|context| poll_read(transport, incoming, context));
+        let read = match self.silence {
+            None => reading.await?,
+            Some(_) if self.is_silent => return Err(closed().into()),
+            Some(limit) => match tokio::time::timeout(limit, reading).await {
+                Ok(read) => read?,
+                Err(_) => return Err(self.gave_up(limit).into()),
+            },
+        };
         if read == 0 { Err(closed().into()) } else { Ok(()) }
+    }
+
+    /// From now on nothing is waited for: what the server still does is not known.
+    fn gave_up(&mut self, limit: Duration) -> io::Error {
+        self.is_silent = true;
+        let text = format!("the server was silent for {} s (socketTimeout)", limit.as_secs_f32());
+        io::Error::new(io::ErrorKind::TimedOut, text)
     }
 
     /// Writes what is to be sent, and reads what comes meanwhile.
     async fn flush(&mut self) -> Result<(), DatabaseError> {
         loop {
             let Self { transport, incoming, outgoing, .. } = self;
-            let step = poll_fn(|context| poll_write_or_read(transport, incoming, outgoing, context)).await;
+            let moving = poll_fn(|context| poll_write_or_read(transport, incoming, outgoing, context));
+            let step = match self.silence {
+                None => moving.await,
+                Some(_) if self.is_silent => return Err(closed().into()),
+                Some(limit) => match tokio::time::timeout(limit, moving).await {
+                    Ok(step) => step,
+                    Err(_) => return Err(self.gave_up(limit).into()),
+                },
+            };
             match step {
                 Ok(Moved::Out) => {}
                 Ok(Moved::All) => return Ok(()),

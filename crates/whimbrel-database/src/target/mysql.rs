@@ -8,6 +8,25 @@ use secrecy::SecretString;
 use super::url::{non_empty, parse_server};
 use super::{Target, TargetError, TlsMode};
 
+/// Parameters of the JDBC drivers, in lower case, that change nothing here. They may be told by their name wherever they
+/// stand.
+pub(super) const PASSED_OVER: [&str; 14] = [
+    "allowmultiqueries",
+    "allowpublickeyretrieval",
+    "autoreconnect",
+    "cacheprepstmts",
+    "cacheserverconfiguration",
+    "characterencoding",
+    "connectiontimezone",
+    "rewritebatchedstatements",
+    "servertimezone",
+    "tinyint1isbit",
+    "usecompression",
+    "useserverprepstmts",
+    "useunicode",
+    "zerodatetimebehavior",
+];
+
 /// `//…` as for all servers. MariaDB's driver also has a word for failover there, which is left to the order of hosts.
 pub(super) fn parse_location(target: &mut Target, location: &str) -> Result<(), TargetError> {
     let location = location.strip_prefix("//").ok_or(TargetError::Scheme)?;
@@ -56,24 +75,19 @@ pub(super) fn apply_parameter(target: &mut Target, name: &str, value: &str) -> R
                 hint: "key stores are Java's: use serverSslCert, sslCert and sslKey with files in PEM",
             });
         }
-        // How other drivers work; what they would change is so here anyhow, or has no meaning for a runner.
-        "useunicode"
-        | "characterencoding"
-        | "connectioncollation"
-        | "allowmultiqueries"
-        | "allowpublickeyretrieval"
-        | "autoreconnect"
-        | "cacheserverconfiguration"
-        | "cacheprepstmts"
-        | "disablemariadbdriver"
-        | "permitmysqlscheme"
-        | "rewritebatchedstatements"
-        | "tcpkeepalive"
-        | "tcpnodelay"
-        | "usecompression"
-        | "useserverprepstmts"
-        | "zerodatetimebehavior"
-        | "tinyint1isbit" => {}
+        "sockettimeout" => target.socket_timeout = millis(value).ok_or_else(wrong)?,
+        "connectioncollation" => {
+            // The value becomes part of a statement.
+            if value.is_empty() || !value.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+                return Err(wrong());
+            }
+            target.settings.push(("collation_connection".to_owned(), value.to_owned()));
+        }
+        // So it is here anyhow: everything is UTF-8, scripts may have many statements, and a login by RSA asks for the key.
+        "useunicode" | "allowmultiqueries" | "allowpublickeyretrieval" if flag()? => {}
+        "characterencoding" if value.to_ascii_lowercase().replace('-', "").starts_with("utf8") => {}
+        // These choose between drivers.
+        "disablemariadbdriver" | "permitmysqlscheme" => {}
         _ => return Ok(false),
     }
     Ok(true)

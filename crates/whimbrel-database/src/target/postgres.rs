@@ -6,19 +6,26 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::url::{decode, non_empty, parse_port, parse_server};
-use super::{ChannelBindingMode, Endpoint, EngineKind, Target, TargetError, TlsMode};
+use super::{ChannelBindingMode, Endpoint, EngineKind, ServerKind, Target, TargetError, TlsMode};
 
-/// Parameters of libpq and of the JDBC driver that may be told by their name wherever they stand.
-pub(super) const PASSED_OVER: [&str; 9] = [
+/// Parameters of libpq and of the JDBC driver that change nothing here. They may be told by their name wherever they
+/// stand.
+pub(super) const PASSED_OVER: [&str; 15] = [
+    "ApplicationName",
     "adaptiveFetch",
+    "application_name",
+    "assumeMinServerVersion",
     "binaryTransfer",
     "defaultRowFetchSize",
     "fallback_application_name",
-    "loadBalanceHosts",
-    "load_balance_hosts",
+    "keepalives",
     "loggerLevel",
-    "socketTimeout",
-    "targetServerType",
+    "preferQueryMode",
+    "prepareThreshold",
+    "prepared_statement_cache_queries",
+    "reWriteBatchedInserts",
+    "stringtype",
+    "tcpKeepAlive",
 ];
 
 /// `//…` as for all servers; JDBC also knows the database alone.
@@ -71,32 +78,66 @@ pub(super) fn apply_parameter(target: &mut Target, name: &str, value: &str) -> R
         "sslcert" => target.client_certificate = Some(PathBuf::from(value)),
         "sslkey" => target.client_key = Some(PathBuf::from(value)),
         "sslfactory" => {
-            return Err(TargetError::Unsupported {
-                parameter: name.to_owned(),
-                hint: "use sslmode=require, verify-ca or verify-full",
-            });
+            return Err(unsupported(name, "use sslmode=require, verify-ca or verify-full"));
         }
         "connect_timeout" | "connectTimeout" | "loginTimeout" => {
             let seconds: u64 = value.parse().map_err(|_| wrong())?;
             target.connect_timeout = (seconds > 0).then(|| Duration::from_secs(seconds));
         }
+        "socketTimeout" => {
+            let seconds: u64 = value.parse().map_err(|_| wrong())?;
+            target.socket_timeout = (seconds > 0).then(|| Duration::from_secs(seconds));
+        }
+        "targetServerType" | "target_session_attrs" => {
+            target.server = parse_server_kind(value).ok_or_else(wrong)?;
+        }
+        "loadBalanceHosts" | "load_balance_hosts" => {
+            target.load_balance = match value {
+                "true" | "random" => true,
+                "false" | "disable" => false,
+                _ => return Err(wrong()),
+            };
+        }
+        "readOnly" => target.read_only = value.parse().map_err(|_| wrong())?,
         "currentSchema" => target.search_path = non_empty(value),
         "options" => target.options = non_empty(value),
-        // Ours names the run; these change only how other drivers work.
-        "application_name"
-        | "ApplicationName"
-        | "prepareThreshold"
-        | "preferQueryMode"
-        | "stringtype"
-        | "reWriteBatchedInserts"
-        | "assumeMinServerVersion"
-        | "tcpKeepAlive"
-        | "keepalives"
-        | "gssEncMode"
-        | "gssencmode" => {}
+        "sslpassword" if !value.is_empty() => {
+            return Err(unsupported(
+                name,
+                "a key is read without a password: write it with openssl pkey -in KEY -out NEW, and protect the file",
+            ));
+        }
+        "service" => {
+            return Err(unsupported(
+                name,
+                "files of services are not read: write host, port, database and user into the URL",
+            ));
+        }
+        "gssEncMode" | "gssencmode" if value == "require" => {
+            return Err(unsupported(name, "there is no GSS encryption here: use TLS, sslmode=verify-full"));
+        }
+        // So it is here anyhow: probes are sent, nothing is encrypted by GSS, and there is no key to be unlocked.
+        "tcpKeepAlive" | "keepalives" if matches!(value, "true" | "1") => {}
+        "gssEncMode" | "gssencmode" | "sslpassword" => {}
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+fn unsupported(parameter: &str, hint: &'static str) -> TargetError {
+    TargetError::Unsupported { parameter: parameter.to_owned(), hint }
+}
+
+/// The words of the JDBC driver and of libpq.
+fn parse_server_kind(value: &str) -> Option<ServerKind> {
+    Some(match value {
+        "any" => ServerKind::Any,
+        "primary" | "master" | "read-write" => ServerKind::Primary,
+        "secondary" | "slave" | "standby" | "read-only" => ServerKind::Secondary,
+        "preferPrimary" => ServerKind::PreferPrimary,
+        "preferSecondary" | "preferSlave" | "prefer-standby" => ServerKind::PreferSecondary,
+        _ => return None,
+    })
 }
 
 /// The words of `sslmode`.

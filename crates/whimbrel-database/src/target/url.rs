@@ -17,7 +17,7 @@ pub(super) fn parse(url: &str) -> Result<(Target, Vec<TargetWarning>), TargetErr
         "postgres" if !jdbc => EngineKind::PostgreSql,
         "mysql" | "mariadb" => EngineKind::MySql,
         "sqlite" => EngineKind::Sqlite,
-        _ => return Err(TargetError::Scheme),
+        _ => return Err(wrapper(scheme).filter(|_| jdbc).unwrap_or(TargetError::Scheme)),
     };
     // A path may hold blanks; nothing else does.
     let wrong = |c: char| c.is_control() || (c.is_whitespace() && engine != EngineKind::Sqlite);
@@ -35,6 +35,29 @@ pub(super) fn parse(url: &str) -> Result<(Target, Vec<TargetWarning>), TargetErr
     Ok((target, warnings))
 }
 
+/// Drivers of Java that hand on to another one, or do more than connect.
+const WRAPPERS: [(&str, &str); 6] = [
+    ("p6spy", "leave p6spy: out, as in jdbc:postgresql://…"),
+    ("otel", "leave otel: out, as in jdbc:postgresql://…"),
+    ("log4jdbc", "leave log4jdbc: out, as in jdbc:postgresql://…"),
+    (
+        "tc",
+        "it starts a container; start the database yourself and name it, as in jdbc:postgresql://localhost/…",
+    ),
+    ("aws-wrapper", "leave aws-wrapper: out, and name the cluster's writer, as in jdbc:postgresql://…"),
+    ("datadog", "leave datadog: out, as in jdbc:postgresql://…"),
+];
+
+fn wrapper(scheme: &str) -> Option<TargetError> {
+    let (wrapper, hint) = WRAPPERS.into_iter().find(|(wrapper, _)| *wrapper == scheme)?;
+    Some(TargetError::Wrapper { wrapper, hint })
+}
+
+/// Whether it is the name of a parameter of other drivers, and so no piece of a password.
+fn is_known(name: &str) -> bool {
+    postgres::PASSED_OVER.contains(&name) || mysql::PASSED_OVER.contains(&name.to_ascii_lowercase().as_str())
+}
+
 fn apply_parameters(target: &mut Target, query: &str) -> Result<Vec<TargetWarning>, TargetError> {
     let mut warnings = Vec::new();
     let mut after_password = false;
@@ -48,7 +71,7 @@ fn apply_parameters(target: &mut Target, query: &str) -> Result<Vec<TargetWarnin
         };
         if !known {
             // Behind an `&` that the password should have written as %26 comes a piece of it, not a name.
-            let is_name = !after_password || postgres::PASSED_OVER.contains(&name.as_str());
+            let is_name = !after_password || is_known(&name);
             let parameter = if is_name { name.clone() } else { "?".to_owned() };
             warnings.push(TargetWarning { parameter });
         }
@@ -128,7 +151,7 @@ mod tests {
     use std::path::PathBuf;
     use std::time::Duration;
 
-    use crate::target::TlsMode;
+    use crate::target::{ServerKind, TlsMode};
 
     fn parsed(url: &str) -> Target {
         Target::parse(&SecretString::from(url)).unwrap().0
@@ -225,6 +248,53 @@ mod tests {
             Target::parse(&SecretString::from("jdbc:postgresql://db/x?password=a&s3cret&sslmode=require"))
                 .unwrap();
         assert_eq!(warnings, [named("?")]);
+    }
+
+    #[test]
+    fn what_changes_nothing_here_is_named_and_what_can_be_kept_is_kept() {
+        let warned = |url: &str| -> Vec<String> {
+            let (_, warnings) = Target::parse(&SecretString::from(url)).unwrap();
+            warnings.into_iter().map(|warning| warning.parameter).collect()
+        };
+        assert_eq!(
+            warned(
+                "jdbc:postgresql://h/d?ApplicationName=a&prepareThreshold=0&stringtype=unspecified&keepalives=1"
+            ),
+            ["ApplicationName", "prepareThreshold", "stringtype"]
+        );
+        assert_eq!(warned("postgres://h/d?keepalives=0&gssencmode=disable"), ["keepalives"]);
+        assert_eq!(
+            warned(
+                "jdbc:mysql://h/d?useUnicode=true&characterEncoding=UTF-8&serverTimezone=UTC&tinyInt1isBit=false"
+            ),
+            ["serverTimezone", "tinyInt1isBit"]
+        );
+        assert_eq!(warned("jdbc:mysql://h/d?password=a&characterEncoding=latin1"), ["characterEncoding"]);
+        let target = parsed(
+            "jdbc:postgresql://a,b/d?socketTimeout=30&targetServerType=primary&loadBalanceHosts=true&readOnly=true",
+        );
+        assert_eq!(target.socket_timeout, Some(Duration::from_secs(30)));
+        assert!((target.server, target.load_balance, target.read_only) == (ServerKind::Primary, true, true));
+        let libpq = parsed("postgres://a,b/d?target_session_attrs=prefer-standby&load_balance_hosts=disable");
+        assert!((libpq.server, libpq.load_balance) == (ServerKind::PreferSecondary, false));
+        let mysql = parsed("jdbc:mysql://h/d?socketTimeout=1500&connectionCollation=utf8mb4_bin");
+        assert_eq!(mysql.socket_timeout, Some(Duration::from_millis(1500)));
+        assert_eq!(mysql.settings, [("collation_connection".to_owned(), "utf8mb4_bin".to_owned())]);
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_refused_with_what_to_write() {
+        for (url, part) in [
+            ("jdbc:p6spy:postgresql://h/d", "jdbc:p6spy:"),
+            ("jdbc:tc:postgresql:15:///d", "start the database yourself"),
+            ("jdbc:aws-wrapper:postgresql://h/d", "cluster's writer"),
+            ("jdbc:postgresql://h/d?service=shop", "write host"),
+            ("postgres://h/d?sslkey=k.pem&sslpassword=canary", "openssl pkey"),
+            ("postgres://h/d?gssencmode=require", "GSS"),
+        ] {
+            let error = Target::parse(&SecretString::from(url)).unwrap_err();
+            assert!(error.to_string().contains(part) && !error.to_string().contains("canary"), "{error}");
+        }
     }
 
     #[test]

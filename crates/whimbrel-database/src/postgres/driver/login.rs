@@ -74,7 +74,7 @@ async fn attempt(target: &Target, endpoint: &Endpoint, name: &str, with_tls: boo
     if with_tls {
         (transport, bound) = secured(transport, target, endpoint).await?;
     }
-    let mut connection = Driver::new(transport);
+    let mut connection = Driver::new(transport, target.socket_timeout);
     log_in(&mut connection, target, name, bound).await?;
     Ok(connection)
 }
@@ -167,6 +167,7 @@ fn startup<'a>(target: &'a Target, name: &'a str) -> impl Iterator<Item = (&'a s
         ("TimeZone", Some("UTC")),
         ("search_path", target.search_path.as_deref()),
         ("options", target.options.as_deref()),
+        ("default_transaction_read_only", target.read_only.then_some("on")),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))

@@ -126,13 +126,25 @@ fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'s
     }
 }
 
+/// PEM, or DER as Java's driver wants it (`.pk8`). A key with a password is not read.
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_file(path).map_err(|error| TlsError::File {
-        what: "sslkey",
-        path: path.display().to_string(),
-        source: error.into(),
-    })
+    let failed =
+        |source: BoxError| TlsError::File { what: "sslkey", path: path.display().to_string(), source };
+    let bytes = fs_err::read(path).map_err(|error| failed(error.into()))?;
+    let holds = |words: &str| bytes.windows(words.len()).any(|window| window == words.as_bytes());
+    if holds("-----BEGIN ENCRYPTED") || holds("Proc-Type: 4,ENCRYPTED") {
+        return Err(failed(LOCKED.into()));
+    }
+    if holds("-----BEGIN") {
+        return PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| failed(error.into()));
+    }
+    PrivateKeyDer::try_from(bytes).map_err(|_| failed(NO_KEY.into()))
 }
+
+const LOCKED: &str =
+    "it has a password; write it without one (openssl pkey -in KEY -out NEW), and protect the file";
+const NO_KEY: &str =
+    "it is neither PEM nor DER without a password (openssl pkcs8 -topk8 -nocrypt -outform DER)";
 
 /// What is looked at in a server's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
