@@ -79,11 +79,12 @@ impl Scene {
         self.ask(database, sql).parse().expect("a number")
     }
 
-    /// Schema and data of a database, without what tells when something ran.
+    /// Schema and data of a database, without what tells when something ran, or that something failed.
     #[track_caller]
     fn dump(&self, database: &str) -> String {
         let mut dump = self.client("pg_dump", database);
-        dump.args(["--inserts", "--no-owner", "--exclude-table-data=flyway_schema_history"]);
+        dump.args(["--inserts", "--no-owner"]);
+        dump.args(["--exclude-table-data=flyway_schema_history", "--exclude-table-data=whimbrel_run"]);
         let dump = run(&mut dump, PATIENCE).expect_code(0).stdout;
         let lines = dump.lines().filter(|line| !line.starts_with('\\'));
         lines.chain([&*self.history(database)]).collect::<Vec<_>>().join("\n")

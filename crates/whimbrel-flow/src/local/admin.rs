@@ -109,14 +109,14 @@ impl Admin {
         for database in wanted {
             let LocalDatabase { name, role, password, .. } = database;
             if !roles.contains(role) {
-                self.run(format!("make the role {role}"), &sql::create_role(role)).await?;
+                self.make(format!("make the role {role}"), &sql::create_role(role)).await?;
             }
             let statement = sql::set_password(role, password);
             self.run(format!("set the password of {role}"), statement.expose_secret()).await?;
             match present.get(name.as_str()) {
                 None => {
                     let statement = sql::create_database(name, role);
-                    self.run(format!("make the database {name}"), &statement).await?;
+                    self.make(format!("make the database {name}"), &statement).await?;
                     made.push(database.database.clone());
                 }
                 Some((owner, open)) => {
@@ -259,6 +259,15 @@ impl Admin {
         self.query(what, statement).await.map(drop)
     }
 
+    /// Makes what was not there a moment ago. The server finishes what a killed run of ours had begun, so that it may
+    /// be there now; its names belong to us, and so it is the same thing.
+    async fn make(&mut self, what: String, statement: &str) -> Result<(), AdminError> {
+        match self.run(what, statement).await {
+            Err(AdminError::Statement { source, .. }) if is_there_already(&source) => Ok(()),
+            result => result,
+        }
+    }
+
     async fn query(
         &mut self,
         what: impl Into<String>,
@@ -277,4 +286,9 @@ fn local_target(port: u16, database: &str, user: &str, password: SecretString) -
     // The server listens on this machine only and has no certificate.
     target.tls = TlsMode::Disable;
     target
+}
+
+/// Twice the same database (42P04) or role (42710); at the same time, the catalogue's index finds it first (23505).
+fn is_there_already(error: &DatabaseError) -> bool {
+    error.sqlstate().is_some_and(|state| ["42P04", "42710", "23505"].contains(&state))
 }
