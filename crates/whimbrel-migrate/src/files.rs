@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::FileType;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,8 @@ pub struct FoundFile {
     pub name: String,
     /// Where to read it.
     pub path: PathBuf,
+    /// Whether something with its name and `.conf` lies beside it.
+    pub has_conf: bool,
 }
 
 /// What was found in the locations.
@@ -128,6 +131,7 @@ impl<W: Fn(&str) -> bool> Walk<'_, W> {
         }
         let mut entries = fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
         entries.sort_by_key(fs::DirEntry::file_name);
+        let names: Vec<OsString> = entries.iter().map(fs::DirEntry::file_name).collect();
         for entry in entries {
             let path = entry.path();
             let name = match entry.file_name().into_string() {
@@ -138,18 +142,15 @@ impl<W: Fn(&str) -> bool> Walk<'_, W> {
                 Err(_) => continue,
             };
             let script = format!("{below}{name}");
-            self.entry(path, entry.file_type()?, name, script)?;
+            let conf = OsString::from(format!("{name}.conf"));
+            let has_conf = names.binary_search(&conf).is_ok();
+            self.entry(FoundFile { script, name, path, has_conf }, entry.file_type()?)?;
         }
         Ok(())
     }
 
-    fn entry(
-        &mut self,
-        path: PathBuf,
-        kind: FileType,
-        name: String,
-        script: String,
-    ) -> Result<(), FilesError> {
+    fn entry(&mut self, found: FoundFile, kind: FileType) -> Result<(), FilesError> {
+        let FoundFile { script, name, path, has_conf } = found;
         // Below a pattern's folder there are files that are none of the location's.
         let below = self.location.script(&script).map(str::to_owned);
         let wanted = below.is_some() && (self.wanted)(&name);
@@ -180,7 +181,7 @@ impl<W: Fn(&str) -> bool> Walk<'_, W> {
                 return Err(FilesError::NotAFile(path));
             }
             let script = below.unwrap_or(script).replace('\\', "/");
-            self.files.push(FoundFile { script, name, path });
+            self.files.push(FoundFile { script, name, path, has_conf });
         }
         Ok(())
     }
@@ -189,10 +190,12 @@ impl<W: Fn(&str) -> bool> Walk<'_, W> {
 /// Reads a whole file; what is not a regular file any more is refused.
 pub fn read(path: &Path) -> Result<Vec<u8>, FilesError> {
     let mut file = fs::File::open(path)?;
-    if !file.metadata()?.is_file() {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
         return Err(FilesError::NotAFile(path.to_owned()));
     }
-    let mut bytes = Vec::new();
+    // One byte more, so that the end is seen without growing.
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default().saturating_add(1));
     file.read_to_end(&mut bytes)?;
     Ok(bytes)
 }

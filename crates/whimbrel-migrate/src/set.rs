@@ -5,11 +5,12 @@ mod text;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use thiserror::Error;
 use whimbrel_migration::encoding::Reading;
 use whimbrel_migration::finding::Finding;
-use whimbrel_migration::name::Event;
+use whimbrel_migration::name::{Event, ScriptKind};
 use whimbrel_migration::placeholder::Placeholders;
 use whimbrel_migration::script::{ResolvedScript, ScriptId};
 
@@ -74,7 +75,11 @@ pub struct ScriptSet {
     paths: Vec<PathBuf>,
     /// The callbacks of each event, in the order in which they run.
     callbacks: BTreeMap<Event, Vec<ScriptId>>,
+    /// All but those of single files and the time.
     placeholders: Placeholders,
+    /// What `flyway:timestamp` stands for: asked for only where there is a placeholder, since to find the time zone
+    /// takes as long as reading two hundred scripts.
+    time: OnceLock<String>,
     separator: String,
     replace: bool,
     reading: Reading,
@@ -83,14 +88,15 @@ pub struct ScriptSet {
 }
 
 impl ScriptSet {
-    /// Lists and checksums the scripts.
-    pub fn load(settings: &DatabaseSettings, built_ins: &BuiltIns) -> Result<Self, SetError> {
+    /// Lists and checksums the scripts, as far as that needs no database.
+    pub fn read(settings: &DatabaseSettings) -> Result<Self, SetError> {
         let mut set = Self {
             all: Vec::new(),
             count: 0,
             paths: Vec::new(),
             callbacks: BTreeMap::new(),
-            placeholders: text::placeholders(settings, built_ins)?,
+            placeholders: Placeholders::default(),
+            time: OnceLock::new(),
             separator: settings.placeholder_separator.clone(),
             replace: settings.replace_placeholders,
             reading: Reading { encoding: settings.encoding, detect: settings.detect_encoding },
@@ -112,6 +118,19 @@ impl ScriptSet {
             set.add_callbacks(found.callbacks)?;
         }
         Ok(set)
+    }
+
+    /// The same with the values that the database gives, which are in the checksums of repeatable scripts.
+    pub fn with(mut self, settings: &DatabaseSettings, built_ins: &BuiltIns) -> Result<Self, SetError> {
+        self.placeholders = text::placeholders(settings, built_ins)?;
+        for index in 0..self.all.len() {
+            let script = &self.all[index];
+            if script.name.kind == ScriptKind::Repeatable && self.replaces(script) {
+                let checksum = self.replaced_checksum(index)?;
+                self.all[index] = self.all[index].clone().with_replaced_checksum(checksum);
+            }
+        }
+        Ok(self)
     }
 
     /// The scripts, in the order of their paths.
@@ -159,7 +178,8 @@ mod tests {
     fn load(folder: &tempfile::TempDir) -> Result<ScriptSet, SetError> {
         let mut settings = settings(folder);
         settings.placeholders.insert("Who".to_owned(), "birds".to_owned());
-        ScriptSet::load(&settings, &BuiltIns { schema: "public".to_owned(), ..BuiltIns::default() })
+        let built_ins = BuiltIns { schema: "public".to_owned(), ..BuiltIns::default() };
+        ScriptSet::read(&settings)?.with(&settings, &built_ins)
     }
 
     #[test]

@@ -142,12 +142,16 @@ impl Placeholders {
         self.values.get(&name.to_lowercase()).map(String::as_str)
     }
 
+    /// Whether the text may have a placeholder: its prefix is there.
+    pub fn may_be_in(&self, text: &str) -> bool {
+        !self.prefix.is_empty() && memchr::memmem::find(text.as_bytes(), self.prefix.as_bytes()).is_some()
+    }
+
     /// The text with every placeholder replaced.
     pub fn replace<'text>(&self, text: &'text str) -> Result<Cow<'text, str>, PlaceholderError> {
-        let Some(&first) = self.prefix.as_bytes().first() else { return Ok(Cow::Borrowed(text)) };
-        if memchr::memmem::find(text.as_bytes(), self.prefix.as_bytes()).is_none() {
+        let Some(&first) = self.prefix.as_bytes().first().filter(|_| self.may_be_in(text)) else {
             return Ok(Cow::Borrowed(text));
-        }
+        };
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(start) = memchr::memchr(first, rest.as_bytes()) {

@@ -1,9 +1,11 @@
 //! Connecting, and finding out where in the database we are.
 
 use std::collections::HashMap;
+use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinHandle;
 use whimbrel_database::{ConnectSettings, DatabaseError, ServerError, Session, SessionFacts};
 use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::finding::Finding;
@@ -15,9 +17,10 @@ use whimbrel_migration::state::Overview;
 
 use super::Engine;
 use crate::failure::Failure;
+use crate::files::FilesError;
 use crate::patience::Patience;
 use crate::report::{self, Level, Reporter};
-use crate::set::{self, BuiltIns, ScriptSet};
+use crate::set::{self, BuiltIns, ScriptSet, SetError};
 use crate::settings::{CommonSettings, DatabaseSettings};
 
 /// A line about waiting is enough so often.
@@ -51,9 +54,14 @@ impl<'a> Engine<'a> {
         for warning in &settings.warnings {
             reporter.line(Level::Warn, report::Event::Notice).database(&settings.name).say(warning);
         }
+        // While the server makes a session, which takes it longer.
+        let reading = tokio::task::spawn_blocking({
+            let settings = settings.clone();
+            move || ScriptSet::read(&settings)
+        });
         let mut session =
             connect(settings, common, reporter, &mut patience).await.map_err(Unopened::unseen)?;
-        let (settings, table, set) = match read_scripts(&mut session, settings, reporter).await {
+        let (settings, table, set) = match with_scripts(reading, &mut session, settings, reporter).await {
             Ok(found) => found,
             Err((failure, table)) => {
                 let seen = match table {
@@ -134,8 +142,9 @@ impl<'a> Engine<'a> {
     }
 }
 
-/// Where the history is, and the scripts; after a failure the history alone, once it is known where it is.
-async fn read_scripts(
+/// Where the history is, and the scripts that were being read; after a failure the history alone, once it is known where it is.
+async fn with_scripts(
+    reading: JoinHandle<Result<ScriptSet, SetError>>,
     session: &mut Session,
     settings: &DatabaseSettings,
     reporter: &Reporter,
@@ -157,7 +166,8 @@ async fn read_scripts(
         BuiltIns { schema, user: facts.user, database: facts.database, table: settings.table.clone() };
     let mut settings = settings.clone();
     settings.migration.dialect = dialect;
-    match ScriptSet::load(&settings, &built_ins) {
+    let read = reading.await.map_err(|error| SetError::from(FilesError::from(io::Error::from(error))));
+    match read.flatten().and_then(|set| set.with(&settings, &built_ins)) {
         Ok(set) => Ok((settings, table, set)),
         Err(error) => Err((error.into(), Some(table))),
     }

@@ -21,7 +21,6 @@ impl ScriptSet {
     pub(super) fn add(&mut self, name: ScriptName, file: FoundFile) -> Result<(), SetError> {
         let conf = self.conf(&file)?;
         let is_repeatable = name.kind == ScriptKind::Repeatable;
-        let replaces = conf.placeholder_replacement.unwrap_or(self.replace);
         if !is_repeatable && self.reading.is_plain(&conf) && source::is_large(&file.path)? {
             let raw =
                 source::checksum(&file.path).map_err(|error| SetError::of_source(error, &file.script))?;
@@ -31,20 +30,14 @@ impl ScriptSet {
         }
         let bytes = files::read(&file.path)?;
         let text = decode(self.reading, &conf, &file.script, &bytes)?;
-        let raw = checksum_of(&text);
-        let mut script = ResolvedScript::new(name, file.script, raw).with_conf(conf);
-        if is_repeatable && replaces {
-            let text = self.replaced(&script, &file.path, text)?;
-            script = script.with_replaced_checksum(checksum_of(&text));
-        }
-        self.all.push(script);
+        self.all.push(ResolvedScript::new(name, file.script, checksum_of(&text)).with_conf(conf));
         self.paths.push(file.path);
         Ok(())
     }
 
     fn conf(&self, file: &FoundFile) -> Result<ScriptConf, SetError> {
         let path = file.path.with_file_name(format!("{}.conf", file.name));
-        if !path.is_file() {
+        if !file.has_conf || !path.is_file() {
             return Ok(ScriptConf::default());
         }
         let conf = ScriptConf::of_bytes(&files::read(&path)?);
@@ -57,9 +50,12 @@ impl ScriptSet {
         if !self.reading.is_plain(&script.conf) || !source::is_large(path)? {
             return self.text(id).map(|text| Source::Whole(Some(text)));
         }
-        let replaces = script.conf.placeholder_replacement.unwrap_or(self.replace);
-        let placeholders = replaces.then(|| self.placeholders_of(path));
+        let placeholders = self.replaces(script).then(|| self.placeholders_of(path));
         Ok(Source::Pieces(Box::new(Pieces::open(path, script.raw_checksum, placeholders)?)))
+    }
+
+    pub(super) fn replaces(&self, script: &ResolvedScript) -> bool {
+        script.conf.placeholder_replacement.unwrap_or(self.replace)
     }
 
     /// The placeholders of one file: its own name is among them.
@@ -67,26 +63,21 @@ impl ScriptSet {
         let mut placeholders = self.placeholders.clone();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         placeholders.set(&BuiltIn::Filename.name(&self.separator), name);
+        placeholders.set(&BuiltIn::Timestamp.name(&self.separator), self.time.get_or_init(time));
         placeholders
     }
 
     /// The SQL of a script as it will be run: read again, compared with what was checksummed, with placeholders
     /// replaced.
     pub fn text(&self, id: ScriptId) -> Result<String, SetError> {
-        let (script, path) = (self.script(id), self.path(id));
-        let bytes = files::read(path)?;
-        let text = decode(self.reading, &script.conf, &script.script, &bytes)?;
-        if checksum_of(&text) != script.raw_checksum {
-            return Err(FilesError::Changed(path.clone()).into());
-        }
-        let text = self.replaced(script, path, text)?;
+        let text = self.replaced_text(id.index())?;
         if let Some(at) = text.find('\0') {
             let line = text[..at].matches('\n').count() as u64 + 1;
             return Err(Finding::error(
                 "nul-byte",
                 "there is a NUL byte: the server would read up to it only",
             )
-            .in_script(script.script.clone())
+            .in_script(self.script(id).script.clone())
             .at(line, 1)
             .next_step("remove it")
             .into());
@@ -94,15 +85,23 @@ impl ScriptSet {
         Ok(text)
     }
 
-    fn replaced(&self, script: &ResolvedScript, path: &Path, text: String) -> Result<String, SetError> {
-        if !script.conf.placeholder_replacement.unwrap_or(self.replace) {
+    fn replaced_text(&self, index: usize) -> Result<String, SetError> {
+        let (script, path) = (&self.all[index], &self.paths[index]);
+        let bytes = files::read(path)?;
+        let text = decode(self.reading, &script.conf, &script.script, &bytes)?;
+        if checksum_of(&text) != script.raw_checksum {
+            return Err(FilesError::Changed(path.clone()).into());
+        }
+        if !self.replaces(script) || !self.placeholders.may_be_in(&text) {
             return Ok(text);
         }
-        match self.placeholders_of(path).replace(&text) {
-            Ok(Cow::Borrowed(_)) => Ok(text),
-            Ok(Cow::Owned(text)) => Ok(text),
-            Err(error) => Err(error.to_finding().in_script(script.script.clone()).into()),
-        }
+        let replaced = self.placeholders_of(path).replace(&text).map(Cow::into_owned);
+        Ok(replaced.map_err(|error| error.to_finding().in_script(script.script.clone()))?)
+    }
+
+    /// The checksum of a script with its placeholders replaced.
+    pub(super) fn replaced_checksum(&self, index: usize) -> Result<i32, SetError> {
+        self.replaced_text(index).map(|text| checksum_of(&text))
     }
 
     /// Which harmless difference explains that a script does not have this checksum, if one does.
@@ -164,13 +163,16 @@ fn value_of(built_in: BuiltIn, settings: &DatabaseSettings, built_ins: &BuiltIns
         BuiltIn::User => Some(built_ins.user.clone()),
         // SQLite has no name for it, and Flyway no value.
         BuiltIn::Database => Some(built_ins.database.clone()).filter(|name| !name.is_empty()),
-        BuiltIn::Timestamp => Some(jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S").to_string()),
-        // Each file has its own.
-        BuiltIn::Filename => None,
+        // Each file has its own, and the time is found where it is asked for.
+        BuiltIn::Filename | BuiltIn::Timestamp => None,
         BuiltIn::WorkingDirectory => Some(folder().unwrap_or_default().display().to_string()),
         BuiltIn::Table => Some(built_ins.table.clone()),
         BuiltIn::Environment => Some(settings.environment.clone()),
     }
+}
+
+fn time() -> String {
+    jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// A text that is no script, such as `initSql`, with its placeholders replaced.
@@ -181,6 +183,8 @@ pub fn replaced(settings: &DatabaseSettings, built_ins: &BuiltIns, text: &str) -
     if !settings.replace_placeholders {
         return Ok(text.to_owned());
     }
-    let replaced = placeholders(settings, built_ins)?.replace(text).map(Cow::into_owned);
+    let mut placeholders = placeholders(settings, built_ins)?;
+    placeholders.set(&BuiltIn::Timestamp.name(&settings.placeholder_separator), time());
+    let replaced = placeholders.replace(text).map(Cow::into_owned);
     Ok(replaced.map_err(|error| error.to_finding())?)
 }
