@@ -4,8 +4,8 @@
 #
 #   kubernetes coredns helm tilt   from Go modules        (Go 1.25 or newer; a C compiler for tilt)
 #   flyway flyway-driver           from Maven artefacts   (JDK 17 or newer, Maven)
-#   cargo-deny sqlx-cli            from crates            (cargo)
-#   devcontainer                   from npm               (Node 20 or newer)
+#   cargo-deny sqlx-cli refinery waypoint   from crates   (cargo)
+#   devcontainer dbmate            from npm               (Node 20 or newer)
 #
 # A program's folder in the cache carries the hash of all that decides its content,
 # so a changed lock file makes a new one and an old checkout still finds its own.
@@ -17,7 +17,10 @@ kubernetes_version=v1.34.1
 helm_version=v3.19.5
 cargo_deny_version=0.20.2
 sqlx_cli_version=0.9.0
+refinery_version=0.10.0
+waypoint_version=0.8.1
 devcontainer_version=0.89.0
+dbmate_version=2.36.0
 
 # hashed NAME PATH…: NAME and the first letters of its sources' hash.
 hashed() {
@@ -32,7 +35,10 @@ folder() {
     flyway | flyway-driver) hashed "$1" "$1" ;;
     cargo-deny) printf 'cargo-deny-%s' $cargo_deny_version ;;
     sqlx-cli) printf 'sqlx-cli-%s' $sqlx_cli_version ;;
+    refinery) printf 'refinery-%s' $refinery_version ;;
+    waypoint) printf 'waypoint-%s' $waypoint_version ;;
     devcontainer) printf 'devcontainer-%s' $devcontainer_version ;;
+    dbmate) printf 'dbmate-%s' $dbmate_version ;;
     *) unusable "no program is called $1" ;;
   esac
 }
@@ -43,7 +49,10 @@ entry() {
     kubernetes) echo kube ;;
     cargo-deny) echo bin/cargo-deny ;;
     sqlx-cli) echo bin/sqlx ;;
+    refinery | waypoint) echo "bin/$1" ;;
     devcontainer) echo node_modules/.bin/devcontainer ;;
+    # Not the Node script around it.
+    dbmate) echo "node_modules/@dbmate/linux-$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')/bin/dbmate" ;;
     *) echo "$1" ;;
   esac
 }
@@ -105,7 +114,10 @@ SCRIPT
 crate() { (cd / && cargo install --quiet --locked "$1" --version "$2" --root "$3" "${@:4}"); }
 build_cargo-deny() { crate cargo-deny $cargo_deny_version "$1"; }
 build_sqlx-cli() { crate sqlx-cli $sqlx_cli_version "$1" --no-default-features --features postgres; }
+build_refinery() { crate refinery_cli $refinery_version "$1" --no-default-features --features postgresql; }
+build_waypoint() { crate waypoint-cli $waypoint_version "$1" --no-default-features --features postgres; }
 
+build_dbmate() { npm install --silent --no-fund --no-audit --prefix "$1" "dbmate@$dbmate_version"; }
 build_devcontainer() { npm install --silent --no-fund --no-audit --prefix "$1" "@devcontainers/cli@$devcontainer_version"; }
 
 # Into a folder beside the final one, under a lock: two runs at once build once.
