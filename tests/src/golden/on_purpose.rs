@@ -203,6 +203,18 @@ pub static REASONS: &[Reason] = &[
         },
     },
     Reason {
+        slug: "duplicate-beside-a-baseline",
+        why: "two scripts of one version are refused; Flyway compares neighbours only, and a baseline script of that version may stand between them",
+        applies: |situation, differences| {
+            situation.is_hidden_duplicate()
+                && !situation.fails_with(differences, "Found more than one migration")
+                && differences.iter().all(|difference| match difference.what.as_str() {
+                    "answer" => difference.got["error"] == "DUPLICATE_VERSIONED_MIGRATION",
+                    _ => true,
+                })
+        },
+    },
+    Reason {
         slug: "own-words",
         why: "the usage, and what the network or the driver said when there is no connection, are in our own words",
         applies: |situation, differences| {
@@ -253,6 +265,16 @@ impl Situation<'_> {
         let parts = std::iter::once(self.case).chain(steps);
         let settings = parts.filter_map(|part| part["settings"].as_object()).flatten();
         settings.map(|(name, value)| (name.as_str(), text(value)))
+    }
+
+    /// Whether there are two scripts and a baseline script of one version.
+    fn is_hidden_duplicate(&self) -> bool {
+        let names: Vec<&str> = self.names().collect();
+        let of = |prefix: char| {
+            let named = names.iter().filter(move |name| name.starts_with(prefix));
+            named.filter_map(|name| Version::parse(version_of(name)).ok())
+        };
+        of('B').any(|baseline| of('V').filter(|version| *version == baseline).count() > 1)
     }
 
     /// Whether Flyway failed with these words, in the step where the first difference is.

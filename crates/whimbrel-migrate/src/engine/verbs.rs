@@ -9,6 +9,7 @@ use whimbrel_migration::history::{History, HistoryRow, RowType};
 use whimbrel_migration::name::Event;
 use whimbrel_migration::repair::{RepairAction, plan_repair};
 use whimbrel_migration::script::ResolvedScript;
+use whimbrel_migration::settings::{Settings, Target};
 use whimbrel_migration::sql;
 use whimbrel_migration::state::{Category, Overview, State};
 use whimbrel_migration::validate::{Purpose, validate};
@@ -231,7 +232,9 @@ impl Engine<'_> {
             }
         }
         let history = self.history().await?.unwrap_or_default();
-        let overview = Overview::build(self.set.scripts(), &history, &self.settings.migration)?;
+        // As the plan, and as Flyway: a target that no script has is no obstacle to a repair.
+        let settings = Settings { target: Target::Latest, ..self.settings.migration.clone() };
+        let overview = Overview::build(self.set.scripts(), &history, &settings)?;
         self.version = overview.current_version().map(|version| version.as_str().to_owned());
         Ok(RepairReport { actions, history_exists: true, descriptions })
     }
