@@ -26,4 +26,4 @@ pub use kinds::{Kind, engines, recognise};
 pub use on_purpose::{REASONS, Reason};
 pub use report::{Report, Verdict};
 pub use server::Engine;
-pub use workers::play_all;
+pub use workers::{Faces, play_all};

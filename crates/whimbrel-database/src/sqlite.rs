@@ -38,6 +38,8 @@ pub(crate) struct Sqlite {
     is_missing: bool,
     /// Whether a script had its hands on the connection.
     is_used: bool,
+    /// A transaction of ours is open: another connection would lose it.
+    in_transaction: bool,
     lock: Option<FolderLock>,
     interrupt: Arc<AtomicBool>,
 }
@@ -73,7 +75,10 @@ impl Sqlite {
             time_zone: "UTC".to_owned(),
         };
         let target = target.clone();
-        Ok((Self { driver, target, is_missing, is_used: false, lock: None, interrupt }, facts))
+        Ok((
+            Self { driver, target, is_missing, is_used: false, in_transaction: false, lock: None, interrupt },
+            facts,
+        ))
     }
 
     pub(crate) async fn query(&mut self, sql: &str) -> Result<Vec<Row>, DatabaseError> {
@@ -88,6 +93,7 @@ impl Sqlite {
     /// The one writer: who waits for another one waits here, not in the middle of the script.
     pub(crate) async fn begin(&mut self) -> Result<TransactionId, DatabaseError> {
         self.query(&format!("BEGIN IMMEDIATE; SAVEPOINT {MARK}")).await?;
+        self.in_transaction = true;
         Ok(TransactionId::default())
     }
 
@@ -103,11 +109,14 @@ impl Sqlite {
     }
 
     pub(crate) async fn commit(&mut self) -> Result<(), DatabaseError> {
-        self.query("COMMIT").await.map(drop)
+        self.query("COMMIT").await.map(drop)?;
+        self.in_transaction = false;
+        Ok(())
     }
 
     /// Without an open transaction there is nothing to roll back, which SQLite calls an error.
     pub(crate) async fn rollback(&mut self) -> Result<RolledBack, DatabaseError> {
+        self.in_transaction = false;
         match self.query("ROLLBACK").await {
             Err(DatabaseError::Server(error)) if error.message.contains("no transaction is active") => {
                 Ok(RolledBack::Everything)
@@ -118,6 +127,7 @@ impl Sqlite {
 
     /// The mark is gone if the script ended its transaction.
     pub(crate) async fn finish(&mut self, _begun: &TransactionId, insert: &str) -> Result<(), FinishError> {
+        self.in_transaction = false;
         if self.query(&format!("RELEASE {MARK}")).await.is_err() {
             return Err(FinishError::NotOurs);
         }
@@ -151,6 +161,10 @@ impl Sqlite {
 
     /// A new connection knows no pragma, no temporary table and no attached file of the old one.
     pub(crate) async fn reset(&mut self) -> Result<(), DatabaseError> {
+        // What the scripts of a group leave to each other ends with their one transaction.
+        if self.in_transaction {
+            return Ok(());
+        }
         let place = Place::of(&self.target);
         if self.is_missing || (self.is_used && place != Place::Memory) {
             let fresh = Driver::open(&place, &self.target, &self.interrupt).await?;

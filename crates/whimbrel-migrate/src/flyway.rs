@@ -9,21 +9,28 @@
 //! | [`sources`], `conf`, `toml` | where values stand: files, environment |
 //! | [`gather`], `resolver` | from all sources to one value each, with its origin: [`values`] |
 //! | [`fill`] | from values to [`DatabaseSettings`](crate::settings::DatabaseSettings) |
-//! | `args`, `text`, `json`, [`info_filter`] | the command line and what it answers |
+//! | `args`, `text`, `answer`, `words`, `json`, `layout`, [`info_filter`] | the command line and what it answers |
+//! | `place`, `console` | what the lines name, and where they go |
 
+mod answer;
 mod args;
 mod conf;
+mod console;
 pub mod fill;
 pub mod gather;
 pub mod info_filter;
 mod json;
+mod layout;
 pub mod parameter;
+mod place;
 mod resolver;
 pub mod sources;
 mod text;
 mod toml;
 pub mod values;
+mod words;
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -37,12 +44,17 @@ use crate::cli::Verb;
 use crate::report::Reporter;
 use crate::run::{self, Report, Run};
 use crate::settings::RunSettings;
+use console::Console;
+use place::Place;
 use sources::Surroundings;
 
 pub use args::{Invocation, Refusal};
 
 /// The version of Flyway whose behaviour this face follows.
 pub const FOLLOWED_VERSION: &str = "11.20.3";
+
+/// What Flyway ends with where its open-source edition lacks something.
+const EDITION: u8 = 35;
 
 /// Whether a program that was started by this name is meant to be Flyway.
 pub fn is_called(argv0: &str) -> bool {
@@ -87,11 +99,16 @@ pub fn main(arguments: &[String]) -> ExitCode {
         }
     };
     let global = GlobalArgs { quiet: invocation.quiet, ..GlobalArgs::default() };
-    whimbrel_cli::main_with(&global, |printer| async move { Ok(run_verbs(&printer, &invocation).await) })
+    let about_edition = Cell::new(false);
+    let (invocation, edition) = (&invocation, &about_edition);
+    let code = whimbrel_cli::main_with(&global, |printer| async move {
+        Ok(run_verbs(&printer, invocation, edition).await)
+    });
+    if about_edition.get() { ExitCode::from(EDITION) } else { code }
 }
 
 /// One verb after the other; the first that fails ends it.
-async fn run_verbs(printer: &Printer, invocation: &Invocation) -> exit::ExitCode {
+async fn run_verbs(printer: &Printer, invocation: &Invocation, edition: &Cell<bool>) -> exit::ExitCode {
     let Invocation { settings, verbs, json, .. } = invocation;
     let Some(settings) = settings else {
         match invocation {
@@ -109,19 +126,30 @@ async fn run_verbs(printer: &Printer, invocation: &Invocation) -> exit::ExitCode
             return exit::ExitCode::No;
         }
     };
+    // What JSON documents are written to is written at the end.
+    let file = invocation.output_file.as_deref().filter(|_| !json);
+    let console = match Console::new(printer.clone(), (invocation.quiet, invocation.debug), file) {
+        Ok(console) => console,
+        Err(error) => {
+            printer.line_or_error(*json, &format!("the output file was not made: {error}"));
+            return exit::ExitCode::No;
+        }
+    };
     let mut documents = Vec::new();
     if !json {
-        printer.line(headline());
+        console.line(headline());
         if !invocation.quiet {
             invocation.words.iter().for_each(|word| printer.stderr_line(&format!("WARNING: {word}")));
         }
     }
     for verb in verbs {
         let settings = RunSettings { verb: *verb, ..settings.clone() };
-        let (run, failed) = run_one(printer, invocation, &settings, stop.clone()).await;
+        let place = Place::of(&settings.databases[0], invocation.url.clone());
+        let (run, failed) = run_one(printer, &console, &place, invocation, &settings, stop.clone()).await;
         if *json {
-            documents.push(json::document(&settings, &run));
+            documents.push(json::document(&settings, &place.seen_by(&run), &run));
         }
+        edition.set(run.turns.iter().filter_map(|turn| turn.failure.as_ref()).any(words::is_about_edition));
         if failed {
             if *json && documents.len() > 1 {
                 documents.drain(..documents.len() - 1);
@@ -144,7 +172,7 @@ fn print_documents(printer: &Printer, invocation: &Invocation, mut documents: Ve
         1 => documents.remove(0),
         _ => serde_json::json!({ "individualResults": documents }),
     };
-    let text = serde_json::to_string_pretty(&document).unwrap_or_default();
+    let text = layout::text(&document);
     if let Some(path) = &invocation.output_file
         && let Err(error) = fs_err::write(path, format!("{text}\n"))
     {
@@ -155,6 +183,8 @@ fn print_documents(printer: &Printer, invocation: &Invocation, mut documents: Ve
 
 async fn run_one(
     printer: &Printer,
+    console: &Console,
+    place: &Place,
     invocation: &Invocation,
     settings: &RunSettings,
     stop: Stop,
@@ -162,20 +192,20 @@ async fn run_one(
     let (json, filter) = (invocation.json, &invocation.filter);
     let reporter = Reporter::silent(printer.clone(), settings.common.run_id.clone());
     if !json {
-        reporter.listen(Box::new(text::Lines::new(printer.clone(), settings)));
+        reporter.listen(Box::new(text::Lines::new(console.clone(), settings, place.clone())));
     }
     let mut run = run::carry_out(&reporter, settings, stop).await;
     for turn in &mut run.turns {
         if let Some(Report::Info(report)) = &mut turn.report {
             filter.apply(&mut report.migrations);
             if filter.ids_only && !json {
-                printer.line(info_filter::ids(&report.migrations));
+                console.line(info_filter::ids(&report.migrations));
                 return (run, false);
             }
         }
     }
     if !json {
-        text::answer(printer, settings, &run);
+        answer::answer(console, &place.clone().seen_by(&run), settings, &run);
     }
     // A validation that fails is no failure of the command where JSON tells it.
     let failed = run.exit != exit::ExitCode::Done
@@ -193,7 +223,7 @@ impl FlywayErrors for Printer {
         if json {
             let error =
                 serde_json::json!({"error": {"errorCode": "ERROR", "message": message, "cause": null}});
-            self.line(serde_json::to_string_pretty(&error).unwrap_or_default());
+            self.line(layout::text(&error));
         } else {
             self.stderr_line(&format!("ERROR: {message}"));
         }

@@ -14,6 +14,7 @@ use whimbrel_cli::exit::ExitCode;
 use whimbrel_cli::printer::Printer;
 use whimbrel_cli::signals::Stop;
 use whimbrel_migration::record::{self, DatabaseOutcome, DatabaseRecord, RunOutcome, RunRecord};
+use whimbrel_migration::sql::TableName;
 
 use crate::check;
 use crate::cli::{FilesVerb, MigrateArgs, Options, Task, Verb};
@@ -60,6 +61,8 @@ pub enum Report {
 pub struct Turn {
     /// What was done, with its scripts.
     pub record: DatabaseRecord,
+    /// The history table; none where it did not come to that.
+    pub table: Option<TableName>,
     /// What the verb answered.
     pub report: Option<Report>,
     /// Why it ended otherwise.
@@ -208,7 +211,7 @@ async fn take_turn(
             .say(&format!("connecting to {}", database.target));
     }
     let mut record = skipped(database);
-    let (mut report, mut failure) = (None, None);
+    let (mut report, mut failure, mut table) = (None, None, None);
     // The version as it was last seen; none where nobody could look.
     let mut seen: Option<Option<String>> = None;
     let begun = now();
@@ -235,6 +238,7 @@ async fn take_turn(
                     Ok(done) => report = Some(done),
                     Err(error) => failure = Some(error),
                 }
+                table = Some(engine.table().clone());
                 record.scripts = engine.ran().to_vec();
                 seen = engine.version().map(|version| Some(version.to_owned()));
                 if seen.is_none() && failure.is_some() {
@@ -266,7 +270,7 @@ async fn take_turn(
     }
     close(&mut record, &failure);
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let turn = Turn { record, report, failure, millis };
+    let turn = Turn { record, table, report, failure, millis };
     if followed {
         say_finished(reporter, &turn, seen.is_some());
     }

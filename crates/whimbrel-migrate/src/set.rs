@@ -31,8 +31,8 @@ pub enum SetError {
     #[error("{0}")]
     Refused(Box<Finding>),
     /// None of the locations is there.
-    #[error("none of the locations exists: {0}")]
-    NoLocation(String),
+    #[error("none of the locations exists: {}", names(.0))]
+    NoLocation(Vec<PathBuf>),
 }
 
 impl SetError {
@@ -85,6 +85,10 @@ pub struct ScriptSet {
     reading: Reading,
     /// What should be said about the files.
     pub warnings: Vec<Finding>,
+    /// Locations that are not there.
+    pub missing: Vec<PathBuf>,
+    /// Locations that are passed over, each with the one that it lies below.
+    pub below: Vec<(PathBuf, PathBuf)>,
 }
 
 impl ScriptSet {
@@ -101,6 +105,8 @@ impl ScriptSet {
             replace: settings.replace_placeholders,
             reading: Reading { encoding: settings.encoding, detect: settings.detect_encoding },
             warnings: Vec::new(),
+            missing: Vec::new(),
+            below: Vec::new(),
         };
         let mut found = set.list(settings, &settings.locations)?;
         if !settings.callback_locations.is_empty() {
@@ -162,6 +168,10 @@ impl ScriptSet {
     pub fn path(&self, id: ScriptId) -> &PathBuf {
         &self.paths[id.index()]
     }
+}
+
+fn names(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ pub fn decide_first_contact(non_empty: &[String], settings: &Settings) -> FirstC
         return FirstContact::CreateWithBaseline(Box::new(NewRow::baseline(settings)));
     }
     let names: Vec<String> =
-        non_empty.iter().map(|name| crate::sql::postgres::quote_identifier(name)).collect();
+        non_empty.iter().map(|name| crate::sql::quote_identifier(settings.dialect, name)).collect();
     FirstContact::Refuse(Box::new(
         Finding::error(
             "non-empty-schema",

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::{
+    dialect::Dialect,
     finding::{Finding, FlywayCode},
     script::ResolvedScript,
     settings::Settings,
@@ -208,9 +209,9 @@ impl NewRow {
     }
 
     /// The marker for schemas that were made; `schemas` are their plain names.
-    pub fn schemas(schemas: &[String], installed_rank: i32) -> Self {
+    pub fn schemas(dialect: Dialect, schemas: &[String], installed_rank: i32) -> Self {
         let quoted: Vec<String> =
-            schemas.iter().map(|name| crate::sql::postgres::quote_identifier(name)).collect();
+            schemas.iter().map(|name| crate::sql::quote_identifier(dialect, name)).collect();
         Self {
             installed_rank,
             version: None,

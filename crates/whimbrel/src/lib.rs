@@ -29,6 +29,10 @@ use role::Role;
 /// Runs the program with these arguments, the first of which is its own name.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     match Role::of(arguments.first()) {
+        // Flyway's own flags (-v, -q) are none of ours.
+        Role::FrontDoor if arguments.get(1).is_some_and(|word| word == "flyway") => {
+            as_flyway(&arguments[2..])
+        }
         Role::FrontDoor => {
             let cli: Cli = whimbrel_cli::args::parse(&arguments);
             if let Command::Flyway { arguments } = &cli.command {
@@ -37,10 +41,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             let global = cli.global.clone();
             main_with(&global, |printer| run(cli, printer))
         }
-        Role::Flyway => {
-            let text = |argument: &OsString| argument.to_string_lossy().into_owned();
-            flyway::main(&arguments.iter().skip(1).map(text).collect::<Vec<_>>())
-        }
+        Role::Flyway => as_flyway(arguments.get(1..).unwrap_or_default()),
         Role::Runner => {
             let cli: whimbrel_migrate::cli::Cli = whimbrel_cli::args::parse(&arguments);
             main_with(&cli.global, async |printer| {
@@ -48,6 +49,12 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             })
         }
     }
+}
+
+fn as_flyway(arguments: &[OsString]) -> ExitCode {
+    let arguments: Vec<String> =
+        arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    flyway::main(&arguments)
 }
 
 async fn run(cli: Cli, printer: Printer) -> Result<exit::ExitCode, CommandError> {

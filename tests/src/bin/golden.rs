@@ -7,14 +7,17 @@ use whimbrel_tests::golden;
 
 #[expect(clippy::print_stdout, reason = "the comparison is what this program is for")]
 fn main() -> ExitCode {
-    let (mut files, mut only, mut with_own, mut engines) = (Vec::new(), Vec::new(), true, false);
+    let (mut files, mut only, mut engines) = (Vec::new(), Vec::new(), false);
+    let mut faces = golden::Faces { own: true, lines: false };
     for argument in std::env::args().skip(1) {
         if let Some(prefixes) = argument.strip_prefix("--only=") {
             only.extend(prefixes.split(',').map(str::to_owned));
         } else if argument == "--engines" {
             engines = true;
         } else if argument == "--flyway-only" {
-            with_own = false;
+            faces.own = false;
+        } else if argument == "--lines" {
+            faces.lines = true;
         } else {
             files.push(PathBuf::from(argument));
         }
@@ -30,7 +33,7 @@ fn main() -> ExitCode {
     }
     let wanted =
         |id: &str| only.is_empty() || only.iter().any(|prefix: &String| id.starts_with(prefix.as_str()));
-    match golden::play_all(&files, &wanted, with_own) {
+    match golden::play_all(&files, &wanted, faces) {
         Ok(report) => {
             print!("{}", report.text());
             ExitCode::from(u8::from(report.differs()[0]))

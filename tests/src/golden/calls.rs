@@ -17,10 +17,15 @@ use crate::program::{Ended, run, whimbrel};
 /// Plays all calls.
 pub(super) fn calls(recorded: &[Value]) -> Vec<Compared> {
     let folder = tempfile::tempdir().expect("there is room");
+    let engine = recorded.first().map_or(Engine::PostgreSql, Engine::of);
+    let view = match engine {
+        Engine::Sqlite => "CREATE VIEW IF NOT EXISTS v AS SELECT 1 AS x;\n",
+        _ => "CREATE OR REPLACE VIEW v AS SELECT 1 AS x;\n",
+    };
     let good = [
         ("V1__a.sql", "CREATE TABLE a (i int);\n"),
         ("V2__b.sql", "CREATE TABLE b (i int);\n"),
-        ("R__v.sql", "CREATE OR REPLACE VIEW v AS SELECT 1 AS x;\n"),
+        ("R__v.sql", view),
     ];
     let bad = [
         ("V1__a.sql", "CREATE TABLE a (i int);\n"),
@@ -32,7 +37,7 @@ pub(super) fn calls(recorded: &[Value]) -> Vec<Compared> {
             fs_err::write(folder.path().join(name).join(file), content).expect("the file can be written");
         }
     }
-    let server = Server::new(Engine::PostgreSql);
+    let server = Server::new(engine);
     recorded.iter().map(|call| play(call, &server, folder.path())).collect()
 }
 
@@ -59,13 +64,15 @@ fn before(name: &str, server: &Server, folder: &Path) {
         server.empty();
     }
     match name {
+        // On MariaDB it is a database beside the one that was emptied.
+        "schema" if server.engine == Engine::MariaDb => server.sql("DROP DATABASE IF EXISTS app"),
         "valbad" | "repairbadt" => {
             server.sql("UPDATE flyway_schema_history SET checksum = 1 WHERE version = '1'");
         }
         "futmig" => server.sql(
             "INSERT INTO flyway_schema_history VALUES \
-             (4, '9', 'gone', 'SQL', 'V9__gone.sql', 1, 'x', now(), 1, true), \
-             (5, '1.5', 'lost', 'SQL', 'V1_5__lost.sql', 1, 'x', now(), 1, true)",
+             (4, '9', 'gone', 'SQL', 'V9__gone.sql', 1, 'x', CURRENT_TIMESTAMP, 1, true), \
+             (5, '1.5', 'lost', 'SQL', 'V1_5__lost.sql', 1, 'x', CURRENT_TIMESTAMP, 1, true)",
         ),
         "failinfo" => server.sql("UPDATE flyway_schema_history SET success = false WHERE version = '2'"),
         "nonempty" => server.sql("CREATE TABLE legacy (i int)"),
@@ -95,18 +102,25 @@ fn play(call: &Value, server: &Server, folder: &Path) -> Compared {
         Err(_) => compare("stdout lacks", json!([]), json!(lacking(&recorded, &said(&ended.stdout)))),
     }
     compare("stderr lacks", json!([]), json!(lacking(text(&call["stderr"]), &said(&ended.stderr))));
-    Compared { id: format!("calls/{name}"), content: text(&call["args"]).to_owned(), differences }
+    Compared {
+        id: format!("calls/{name}"),
+        content: text(&call["args"]).to_owned(),
+        engine: server.engine.to_string(),
+        differences,
+    }
 }
 
 fn make(arguments: &str, server: &Server, folder: &Path) -> Ended {
-    let at = server.place.jdbc.trim_start_matches("jdbc:postgresql://").split('/').next().unwrap_or_default();
+    let at = host(server);
     let mut command = whimbrel("whimbrel-migrate");
     command.arg0("flyway").current_dir(folder).env("TZ", "UTC").arg("-skipCheckForUpdate");
-    command.env("FLYWAY_URL", &server.place.jdbc).env("FLYWAY_USER", &server.place.user);
-    command.env("FLYWAY_PASSWORD", &server.place.password);
+    command.env("FLYWAY_URL", &server.place.jdbc);
+    if !server.place.user.is_empty() {
+        command.env("FLYWAY_USER", &server.place.user).env("FLYWAY_PASSWORD", &server.place.password);
+    }
     command.env("FLYWAY_LOCATIONS", format!("filesystem:{}", folder.join("root").display()));
     for argument in arguments.split_whitespace() {
-        let mut argument = argument.replace("<host>", at);
+        let mut argument = argument.replace("<host>", &at);
         for name in ["bad", "none", "nm", "out"] {
             argument = argument.replace(&format!("<{name}>"), &folder.join(name).display().to_string());
         }
@@ -117,13 +131,23 @@ fn make(arguments: &str, server: &Server, folder: &Path) -> Ended {
 
 /// Without what differs from machine to machine and from run to run.
 fn neutral(said: &str, server: &Server, folder: &Path) -> String {
-    let at = server.place.jdbc.trim_start_matches("jdbc:postgresql://").split('/').next().unwrap_or_default();
-    let mut said =
-        said.replace(&server.place.jdbc, "<url>").replace(&server.name, "<db>").replace(at, "<host>");
+    let mut said = said.replace(&server.place.jdbc, "<url>");
+    // Recorded as another user.
+    said = said.replace("?user=t&password", "?user=root&password");
+    if server.engine != Engine::Sqlite {
+        said = said.replace(&server.name, "<db>").replace(&host(server), "<host>");
+        said = said.replace("\"installedBy\" : \"t\"", "\"installedBy\" : \"root\"");
+    }
     for name in ["root", "bad", "none", "nm", "out"] {
         said = said.replace(&folder.join(name).display().to_string(), &format!("<{name}>"));
     }
     said.replace(&folder.display().to_string(), "<cwd>")
+}
+
+/// `host:port` of the server; nothing where the database is a file.
+fn host(server: &Server) -> String {
+    let place = server.place.jdbc.split_once("//").map_or("", |(_, rest)| rest);
+    place.split('/').next().unwrap_or_default().to_owned()
 }
 
 /// Two documents, key by key; times and Java's stacks are as they are.
@@ -158,11 +182,14 @@ fn documents(path: &str, expected: &Value, got: &Value, compare: &mut impl FnMut
 }
 
 /// Lines that are not compared: the product's own name, links, what only Java has, and the statement (ours shows it).
-const NOT_COMPARED: [&str; 9] = [
+const NOT_COMPARED: [&str; 11] = [
     "Flyway OSS Edition",
     "See release notes",
     "Caused by:",
     "+--",
+    "|--",
+    // The driver's own log, which it writes beside Flyway's lines.
+    "[ WARN] (main)",
     "-----",
     "Statement ",
     "Need more flexibility",
@@ -171,14 +198,15 @@ const NOT_COMPARED: [&str; 9] = [
 ];
 
 /// The lines that count, with single blanks, without durations and dates.
-fn lines(said: &str) -> Vec<String> {
+pub(super) fn lines(said: &str) -> Vec<String> {
     let said = said.split("\nCaused by:").next().unwrap_or_default();
     let lines = said
         .lines()
         .filter(|line| !line.trim().is_empty() && !NOT_COMPARED.iter().any(|start| line.starts_with(start)));
     lines
         .map(|line| {
-            line.split_whitespace().map(word).collect::<Vec<_>>().join(" ").replace("<date> <date>", "<date>")
+            let words = line.split_whitespace().map(word).filter(|word| !word.is_empty());
+            words.collect::<Vec<_>>().join(" ").replace("<date> <date>", "<date>")
         })
         .collect()
 }
@@ -191,13 +219,15 @@ fn word(word: &str) -> String {
         "00:00.000s)." | "<t>)." => "<t>).".to_owned(),
         "0000-00-00" | "00:00:00" | "<yyyy-MM-dd" | "HH:mm:ss>" => "<date>".to_owned(),
         // The server's version.
-        "00.00)" | "00.0)" => "<version>)".to_owned(),
+        "00.00)" | "00.0)" | "0.00)" | "0.00.0)" | "00.00.00)" => "<version>)".to_owned(),
+        // The number that a driver gives to its connection.
+        _ if shape.starts_with("(conn=0") || shape == "(conn=<n>)" => String::new(),
         _ => word.to_owned(),
     }
 }
 
 /// Flyway's lines that do not come, in their order.
-fn lacking(expected: &str, got: &str) -> Vec<String> {
+pub(super) fn lacking(expected: &str, got: &str) -> Vec<String> {
     let got = lines(got);
     let mut rest = got.iter();
     let mut lacking = Vec::new();

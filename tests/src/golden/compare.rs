@@ -57,6 +57,7 @@ fn answer(verb: &str, answer: &Value) -> Value {
         "migrate" => json!({
             "initial": answer["initialSchemaVersion"], "target": answer["targetSchemaVersion"],
             "executed": answer["migrationsExecuted"], "success": answer["success"],
+            "warnings": answer["warnings"],
             "migrations": list(&answer["migrations"], |entry| {
                 json!([entry["category"], text(&entry["version"]), entry["description"], entry["type"]])
             }),

@@ -87,7 +87,8 @@ impl Table {
                 "files": files.iter().map(|name| ((*name).to_owned(), json!(""))).collect::<BTreeMap<_, _>>(),
                 "settings": step.settings.iter().copied().collect::<BTreeMap<_, _>>(), "expect": expected,
             });
-            let situation = Situation { case: &case, content: "", column: Column::Flyway };
+            let situation =
+                Situation { case: &case, engine: "postgresql", content: "", column: Column::Flyway };
             // The two databases are no longer the same: such a scenario ends here.
             return match on_purpose::reason(&situation, &differences) {
                 Some(_) => Ok(()),

@@ -15,7 +15,7 @@ use whimbrel_migrate::run::{Report, carry_out};
 
 use super::compare::lines_with_checksums;
 use super::server::Place;
-use crate::program::{clean, run, whimbrel};
+use crate::program::{Ended, clean, run, whimbrel};
 
 /// Patience with one call.
 const CALL: Duration = Duration::from_secs(90);
@@ -113,6 +113,14 @@ pub(super) fn flyway(place: &Place, settings: &Settings, verb: &str, root: &Path
     let ended = run(&mut command, CALL);
     serde_json::from_str(&ended.stdout)
         .unwrap_or_else(|_| json!({"error": {"errorCode": "no document", "message": ended.said()}}))
+}
+
+/// What the program that is called `flyway` prints.
+pub(super) fn flyway_text(place: &Place, settings: &Settings, verb: &str, root: &Path) -> Ended {
+    let mut arguments = settings.flyway_arguments(verb);
+    arguments.retain(|argument| argument != "-outputType=json");
+    let mut command = at(whimbrel("whimbrel-migrate"), place, root);
+    run(command.arg0("flyway").args(arguments), CALL)
 }
 
 /// The lines of `info` with their checksums, which only Flyway's API shows: from the same face, asked as a library.

@@ -23,6 +23,8 @@ pub(super) enum Column {
 /// What a reason looks at.
 pub(super) struct Situation<'a> {
     pub(super) case: &'a Value,
+    /// Where it was recorded.
+    pub(super) engine: &'a str,
     /// The script or the name of a vector.
     pub(super) content: &'a str,
     pub(super) column: Column,
@@ -184,10 +186,23 @@ pub static REASONS: &[Reason] = &[
         slug: "goes-on",
         why: "while its failed row stands and the script is the same, migrate goes on after the last good statement; Flyway waits for a repair",
         applies: |situation, differences| {
-            situation.fails_with(differences, "Detected failed migration")
-                && differences
-                    .iter()
-                    .any(|difference| difference.what == "answer" || difference.what == "outcome")
+            // Of recorded calls the lines are compared, which of ours tell of the script again.
+            let waits = |difference: &Difference| {
+                difference.what == "stderr lacks"
+                    && difference.got.to_string().contains("Detected failed migration")
+            };
+            let goes_on = |difference: &Difference| match difference.what.as_str() {
+                "answer" => {
+                    let message = text(&difference.got["message"]);
+                    difference.got["error"].is_null() || message.starts_with("Failed to execute script")
+                }
+                what => what == "outcome",
+            };
+            let called_twice =
+                ["migrate", "migrate info"].iter().any(|verbs| situation.content.ends_with(verbs));
+            (situation.fails_with(differences, "Detected failed migration")
+                && differences.iter().any(goes_on))
+                || (situation.column == Column::Vector && called_twice && differences.iter().all(waits))
         },
     },
     Reason {
@@ -224,6 +239,20 @@ pub static REASONS: &[Reason] = &[
                     difference.what.starts_with("std")
                         || difference.what.contains("message")
                         || difference.what.contains("cause")
+                })
+        },
+    },
+    Reason {
+        slug: "schema-of-sqlite",
+        why: "a schema that SQLite does not have is refused by every verb, with what it has; Flyway asks for its tables, and fails on that or not",
+        applies: |situation, _| {
+            let calls =
+                situation.content.split(' ').filter_map(|word| word.trim_start_matches('-').split_once('='));
+            let mut settings = situation.settings().chain(calls);
+            situation.engine == "sqlite"
+                && settings.any(|(name, value)| {
+                    ["schemas", "defaultSchema"].contains(&name)
+                        && value.split(',').any(|schema| schema != "main")
                 })
         },
     },

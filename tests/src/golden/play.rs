@@ -5,6 +5,7 @@ use std::path::Path;
 use base64::Engine as _;
 use serde_json::{Value, json};
 
+use super::calls::lacking;
 use super::compare::{Difference, expected_answer, given_answer, info_lines, lines_with_checksums, text};
 use super::faces::{self, Settings};
 use super::server::Server;
@@ -21,6 +22,8 @@ pub(super) enum Played {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Face {
     Flyway,
+    /// The lines that Flyway logged, where they were recorded.
+    Lines,
     Own,
 }
 
@@ -41,6 +44,7 @@ pub(super) fn play(server: &Server, case: &Value, face: Face, runtime: &tokio::r
     let steps = case["steps"].as_array().map_or(&[][..], Vec::as_slice);
     let turn = |game: &mut Game<'_>, step: &Value, expected: &Value| match face {
         Face::Flyway => game.flyway(case, step, expected),
+        Face::Lines => game.lines(case, step, expected),
         Face::Own => game.own(case, step, expected),
     };
     if steps.is_empty()
@@ -112,6 +116,31 @@ impl Game<'_> {
             let lines = faces::flyway_lines(place, &settings, self.runtime);
             self.compare("info with checksums", lines_with_checksums(&expected["info"]), lines);
         }
+        Ok(())
+    }
+
+    /// The same call once more as text: every line that Flyway logged, in its order.
+    fn lines(&mut self, case: &Value, step: &Value, expected: &Value) -> Result<(), String> {
+        let settings = Settings::new(case, step, self.root);
+        let verb = text(&step["verb"]);
+        let ended = faces::flyway_text(&self.server.place, &settings, verb, self.root);
+        let stdout = self.neutral(json!(ended.stdout));
+        let stderr = self.neutral(json!(ended.stderr));
+        let logged = |wanted: &[&str]| {
+            let lines = expected["log"].as_array().into_iter().flatten().map(text);
+            let lines = lines.filter_map(|line| line.split_once(' '));
+            // Tables of what a query gave are not printed.
+            let lines = lines.filter(|(level, line)| wanted.contains(level) && !line.starts_with("+-"));
+            lines
+                .map(|(level, line)| match level {
+                    "WARN" => format!("WARNING: {line}\n"),
+                    "ERROR" => format!("ERROR: {line}\n"),
+                    _ => format!("{line}\n"),
+                })
+                .collect::<String>()
+        };
+        self.compare("stdout lacks", json!([]), json!(lacking(&logged(&["INFO", "WARN"]), text(&stdout))));
+        self.compare("stderr lacks", json!([]), json!(lacking(&logged(&["ERROR"]), text(&stderr))));
         Ok(())
     }
 

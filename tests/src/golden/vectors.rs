@@ -17,13 +17,15 @@ use super::compare::{Difference, text};
 pub(super) struct Compared {
     pub(super) id: String,
     pub(super) content: String,
+    /// Where it was recorded, if that matters.
+    pub(super) engine: String,
     pub(super) differences: Vec<Difference>,
 }
 
 fn compared(id: String, content: String, what: &str, expected: Value, got: Value) -> Compared {
     let difference = Difference { step: None, what: what.to_owned(), expected, got };
     let differences = if difference.expected == difference.got { Vec::new() } else { vec![difference] };
-    Compared { id, content, differences }
+    Compared { id, content, engine: String::new(), differences }
 }
 
 /// Scripts beside a list of their statements; the folder of a script is its dialect.

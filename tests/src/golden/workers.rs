@@ -18,11 +18,20 @@ use super::vectors::{self, Compared};
 /// More than processors: a worker waits for its server half of the time.
 const WORKERS: usize = 4;
 
+/// What is asked beside the JSON documents of the program called `flyway`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faces {
+    /// Whimbrel's own verbs.
+    pub own: bool,
+    /// The lines that Flyway logged, where they were recorded.
+    pub lines: bool,
+}
+
 /// Plays all files, those cases and vectors whose name is wanted.
 ///
 /// # Errors
 /// When a file is of no known kind.
-pub fn play_all(files: &[PathBuf], wanted: &dyn Fn(&str) -> bool, with_own: bool) -> Result<Report, String> {
+pub fn play_all(files: &[PathBuf], wanted: &dyn Fn(&str) -> bool, faces: Faces) -> Result<Report, String> {
     let mut cases = Vec::new();
     let mut report = Report::default();
     for file in files {
@@ -37,21 +46,23 @@ pub fn play_all(files: &[PathBuf], wanted: &dyn Fn(&str) -> bool, with_own: bool
             Kind::Versions(recorded) => vectors::versions(&recorded),
             Kind::Calls(recorded) => calls::calls(&recorded),
         };
-        for Compared { id, content, differences } in compared.into_iter().filter(|vector| wanted(&vector.id))
+        for Compared { id, content, engine, differences } in
+            compared.into_iter().filter(|vector| wanted(&vector.id))
         {
-            let situation = Situation { case: &Value::Null, content: &content, column: Column::Vector };
+            let situation =
+                Situation { case: &Value::Null, engine: &engine, content: &content, column: Column::Vector };
             report.add(&id, "", &verdict(&situation, differences), None);
         }
     }
     cases.retain(|case| wanted(text(&case["id"])));
-    for (case, flyway, own) in in_parallel(&cases, with_own) {
+    for (case, flyway, own) in in_parallel(&cases, faces) {
         let engine = format!("{} ", Engine::of(&cases[case]));
         report.add(text(&cases[case]["id"]), &engine, &flyway, own.as_ref());
     }
     Ok(report)
 }
 
-fn in_parallel(cases: &[Value], with_own: bool) -> Vec<(usize, Verdict, Option<Verdict>)> {
+fn in_parallel(cases: &[Value], faces: Faces) -> Vec<(usize, Verdict, Option<Verdict>)> {
     let next = AtomicUsize::new(0);
     let work = || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -64,12 +75,16 @@ fn in_parallel(cases: &[Value], with_own: bool) -> Vec<(usize, Verdict, Option<V
             let server = servers.entry(engine).or_insert_with(|| Server::new(engine));
             let ask = |face, column| match play(server, case, face, &runtime) {
                 Played::NotAsked(setting) => Verdict::NotAsked(setting),
-                Played::Compared(differences) => {
-                    verdict(&Situation { case, content: "", column }, differences)
-                }
+                Played::Compared(differences) => verdict(
+                    &Situation { case, engine: text(&case["engine"]), content: "", column },
+                    differences,
+                ),
             };
-            let flyway = ask(Face::Flyway, Column::Flyway);
-            done.push((index, flyway, with_own.then(|| ask(Face::Own, Column::Own))));
+            let mut flyway = ask(Face::Flyway, Column::Flyway);
+            if faces.lines && matches!(flyway, Verdict::Agreed) {
+                flyway = ask(Face::Lines, Column::Flyway);
+            }
+            done.push((index, flyway, faces.own.then(|| ask(Face::Own, Column::Own))));
         }
     };
     let mut done: Vec<_> = std::thread::scope(|scope| {

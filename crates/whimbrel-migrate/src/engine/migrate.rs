@@ -11,7 +11,7 @@ use whimbrel_migration::record::{ScriptOutcome, ScriptRecord};
 use whimbrel_migration::script::ScriptId;
 use whimbrel_migration::settings::{IgnorePattern, PatternState, PatternType};
 use whimbrel_migration::sql;
-use whimbrel_migration::state::Overview;
+use whimbrel_migration::state::{Overview, State};
 use whimbrel_migration::version::Version;
 
 use super::failing::shown;
@@ -337,10 +337,8 @@ impl Engine<'_> {
         let last_rank = last_rank.max(resumes.as_ref().map(|progress| progress.installed_rank)).unwrap_or(0);
         let history = History::read(rows)?;
         let plan = self.plan_from(&history)?;
-        if self.reporter.is_listened() && plan.is_allowed() {
-            let overview = Overview::build(self.set.scripts(), &history, &self.settings.migration)?;
-            let line = self.reporter.line(Level::Info, Event::Planned).with("before", &plan.before);
-            line.with("validated", overview.rows().len()).tell();
+        if self.reporter.is_listened() && !plan.invalid {
+            self.tell_plan(&plan, &history);
         }
         if plan.is_allowed() {
             let ids: Vec<_> = plan.steps.iter().map(|step| step.id).collect();
@@ -349,11 +347,42 @@ impl Engine<'_> {
         Ok(Course { plan, next: 0, last_rank, resumes })
     }
 
+    /// What was compared and where the database is, for those who show the lines. A set that cannot be brought together
+    /// is told by its failure.
+    fn tell_plan(&self, plan: &MigratePlan, history: &History) {
+        let Ok(overview) = Overview::build(self.set.scripts(), history, &self.settings.migration) else {
+            return;
+        };
+        self.tell_validated(&overview);
+        let rows = || overview.rows().iter();
+        let future = rows().filter(|row| matches!(row.state, State::Future | State::FutureFailed)).count();
+        let failed = rows().find(|row| row.state == State::FutureFailed).and_then(|row| row.version);
+        let latest = rows().filter(|row| row.script.is_some()).filter_map(|row| row.version).max();
+        let has_rows = rows().any(|row| row.applied.is_some() && row.state != State::Deleted);
+        self.reporter
+            .line(Level::Info, Event::Planned)
+            .with("before", &plan.before)
+            .with("has_rows", has_rows)
+            .with("future", future > 0)
+            .with("failed_future", failed.filter(|_| plan.is_allowed()).map(Version::as_str))
+            .with("latest", latest.map(Version::as_str))
+            .with("set_empty", self.set.scripts().is_empty())
+            .tell();
+    }
+
+    fn tell_validated(&self, overview: &Overview<'_>) {
+        if self.settings.migration.validate_on_migrate {
+            let line = self.reporter.line(Level::Info, Event::Validated);
+            line.with("validated", overview.rows().len()).tell();
+        }
+    }
+
     fn allowed(&mut self, course: Course) -> Result<Course, Failure> {
         if course.plan.is_allowed() { Ok(course) } else { Err(self.refuse(course.plan)) }
     }
 
     fn refuse(&mut self, plan: MigratePlan) -> Failure {
+        self.before.clone_from(&plan.before);
         self.version = plan.before;
         Failure::Refused(plan.refusals)
     }
@@ -431,7 +460,12 @@ impl Engine<'_> {
     /// There is no history table yet: makes it, if what else is in the schema allows it. Under the lock.
     async fn make_history(&mut self) -> Result<Vec<HistoryRow>, Failure> {
         // A set that cannot be brought together at all must not leave an empty table behind.
-        Overview::build(self.set.scripts(), &History::default(), &self.settings.migration)?;
+        let tells = self.reporter.is_listened() && self.missing_schemas().await?.is_empty();
+        let history = History::default();
+        let overview = Overview::build(self.set.scripts(), &history, &self.settings.migration)?;
+        if tells {
+            self.tell_validated(&overview);
+        }
         let contact = self.first_contact().await?;
         let (missing, baseline) = match contact {
             (missing, FirstContact::CreateTable) => (missing, None),
@@ -485,9 +519,21 @@ impl Engine<'_> {
         statements.extend(sql::create_history_table(&self.table, tablespace, baseline.map(|row| (row, by))));
         if !missing.is_empty() {
             let rank = if baseline.is_some() { 2 } else { History::default().next_rank(&RowType::Schema) };
-            statements.push(sql::insert_row(&self.table, &NewRow::schemas(missing, rank), by));
+            statements.push(sql::insert_row(&self.table, &NewRow::schemas(dialect, missing, rank), by));
         }
-        self.say(Level::Info, Event::Notice, &format!("making the history table {}", self.table.quoted()));
+        for schema in missing {
+            self.reporter
+                .line(Level::Info, Event::Notice)
+                .database(&self.settings.name)
+                .with("makes_schema", sql::quote_identifier(dialect, schema))
+                .say(&format!("making schema {schema}"));
+        }
+        self.reporter
+            .line(Level::Info, Event::Notice)
+            .database(&self.settings.name)
+            .with("makes_table", self.table.quoted())
+            .with("with_baseline", baseline.is_some())
+            .say(&format!("making the history table {}", self.table.quoted()));
         let made = self.session.transaction(&statements).await;
         made.map_err(Failure::database("make the schema history table"))
     }

@@ -92,6 +92,7 @@ impl<'a> Engine<'a> {
         };
         engine.session.prefer_schema(&engine.table.schema);
         engine.session.sign_as(engine.settings.installed_by.clone());
+        engine.tell_about_files();
         engine.warn_about(&engine.set.warnings);
         if let Err(failure) = engine.fire(Event::AfterConnect).await {
             let seen = engine.look_up_version().await;
@@ -105,6 +106,17 @@ impl<'a> Engine<'a> {
     /// that cannot be found out.
     pub async fn look_up_version(&mut self) -> Option<SeenVersion> {
         version_in(&mut self.session, &self.table, &self.settings.migration).await
+    }
+
+    /// What about the files has words of its own where somebody else shows the lines.
+    fn tell_about_files(&self) {
+        let invalid = self.set.warnings.iter().filter(|warning| warning.slug == "invalid-name").count();
+        let line = self.reporter.line(Level::Info, report::Event::FilesListed);
+        line.with("missing", &self.set.missing)
+            .with("below", &self.set.below)
+            .with("invalid", invalid)
+            .with("set_empty", self.set.scripts().is_empty())
+            .tell();
     }
 
     /// A new session in the place of a lost one.
@@ -152,10 +164,15 @@ async fn with_scripts(
     begin_with_init_sql(session, settings).await.map_err(|failure| (failure, None))?;
     let facts = session.facts().clone();
     let dialect = facts.dialect;
-    let number = facts.server_version.split_whitespace().next().unwrap_or_default();
-    let product = format!("{} {number}", dialect.name());
-    reporter.line(Level::Info, report::Event::Connected).with("product", product).tell();
-    let Some(schema) = settings.schema.clone().or_else(|| facts.schema.clone()) else {
+    let product = format!("{} {}", dialect.name(), short_version(&facts.server_version));
+    let schema = settings.schema.clone().or_else(|| facts.schema.clone());
+    reporter
+        .line(Level::Info, report::Event::Connected)
+        .with("product", product)
+        .with("dialect", dialect)
+        .with("schema", &schema)
+        .tell();
+    let Some(schema) = schema else {
         return Err((no_schema(&facts).into(), None));
     };
     if let Some(finding) = no_such_file(session, &schema).await {
@@ -196,6 +213,12 @@ async fn no_such_file(session: &mut Session, schema: &str) -> Option<Finding> {
     let finding = Finding::error("no-schema", message);
     (!is_there)
         .then(|| finding.next_step("leave out schema, schemas and defaultSchema; or ATTACH it in initSql"))
+}
+
+/// The first two numbers of a server's version, such as 15.18 or 10.11.
+fn short_version(version: &str) -> String {
+    let numbers = version.split(|letter: char| !letter.is_ascii_digit()).filter(|part| !part.is_empty());
+    numbers.take(2).collect::<Vec<_>>().join(".")
 }
 
 /// Nothing says where the history belongs.

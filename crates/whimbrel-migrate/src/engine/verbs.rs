@@ -1,6 +1,7 @@
 //! The verbs that look at the history or change nothing but it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 
 use serde::Serialize;
 use whimbrel_migration::baseline::{BaselineDecision, decide_baseline};
@@ -65,6 +66,9 @@ pub struct InfoReport {
     pub history_exists: bool,
     /// Whether nothing that Flyway counts is in the schema.
     pub schema_empty: bool,
+    /// How many scripts were found.
+    #[serde(skip)]
+    pub scripts: usize,
     /// Its lines.
     pub migrations: Vec<InfoRow>,
     /// What pending scripts do to others (`--risk` only).
@@ -92,6 +96,9 @@ pub struct RepairReport {
     /// The descriptions of the rows by rank, as they were before.
     #[serde(skip)]
     pub descriptions: BTreeMap<i32, String>,
+    /// The files of the rows by rank.
+    #[serde(skip)]
+    pub files: BTreeMap<i32, PathBuf>,
 }
 
 /// What `baseline` did, or would do.
@@ -110,6 +117,9 @@ pub struct CleanReport {
     pub cleaned: Vec<String>,
     /// Schemas that a marker said were ours, and that are gone.
     pub dropped: Vec<String>,
+    /// Schemas that were not there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
 }
 
 impl Engine<'_> {
@@ -160,7 +170,14 @@ impl Engine<'_> {
             .collect();
         let pending: Vec<_> = overview.pending().map(|(id, _)| id).collect();
         let risks = if self.common.request.risk { self.risks_of(&pending).await? } else { Vec::new() };
-        Ok(InfoReport { version: self.version.clone(), history_exists, schema_empty, migrations, risks })
+        Ok(InfoReport {
+            version: self.version.clone(),
+            history_exists,
+            schema_empty,
+            scripts: self.set.scripts().len(),
+            migrations,
+            risks,
+        })
     }
 
     /// Compares files and history.
@@ -205,7 +222,12 @@ impl Engine<'_> {
         if self.common.dry_run {
             let Some(history) = self.history().await? else { return Ok(RepairReport::default()) };
             let actions = plan_repair(self.set.scripts(), &history, &self.settings.migration)?;
-            return Ok(RepairReport { actions, history_exists: true, descriptions: descriptions(&history) });
+            return Ok(RepairReport {
+                actions,
+                history_exists: true,
+                descriptions: descriptions(&history),
+                files: BTreeMap::new(),
+            });
         }
         self.prepare_to_write().await?;
         self.around(callbacks::REPAIR, async |engine| engine.with_lock(Self::repair_locked).await).await
@@ -236,7 +258,11 @@ impl Engine<'_> {
         let settings = Settings { target: Target::Latest, ..self.settings.migration.clone() };
         let overview = Overview::build(self.set.scripts(), &history, &settings)?;
         self.version = overview.current_version().map(|version| version.as_str().to_owned());
-        Ok(RepairReport { actions, history_exists: true, descriptions })
+        let rows = overview.rows().iter();
+        let files = rows
+            .filter_map(|row| Some((row.applied?.installed_rank, self.set.path(row.script?.0).clone())))
+            .collect();
+        Ok(RepairReport { actions, history_exists: true, descriptions, files })
     }
 
     fn repair_statement(&self, action: &RepairAction) -> String {
@@ -304,16 +330,20 @@ impl Engine<'_> {
             std::iter::once(&self.table.schema).chain(&self.settings.more_schemas).cloned().collect();
         let (dropped, cleaned): (Vec<_>, Vec<_>) =
             schemas.into_iter().partition(|schema| ours.contains(schema));
+        let absent = self.missing_schemas().await?;
+        let (missing, cleaned) = cleaned.into_iter().partition(|schema| absent.contains(schema));
+        let report = CleanReport { cleaned, dropped, missing };
         if self.common.dry_run {
-            return Ok(CleanReport { cleaned, dropped });
+            return Ok(report);
         }
         self.prepare_to_write().await?;
+        let CleanReport { cleaned, dropped, .. } = &report;
         self.around(callbacks::CLEAN, async |engine| {
-            engine.with_lock(async |engine| engine.clean_locked(&cleaned, &dropped).await).await
+            engine.with_lock(async |engine| engine.clean_locked(cleaned, dropped).await).await
         })
         .await?;
         self.version = None;
-        Ok(CleanReport { cleaned, dropped })
+        Ok(report)
     }
 
     async fn clean_locked(&mut self, cleaned: &[String], dropped: &[String]) -> Result<(), Failure> {

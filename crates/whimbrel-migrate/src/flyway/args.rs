@@ -7,9 +7,11 @@ use std::time::Duration;
 use uuid::Uuid;
 use whimbrel_cli::env::{self, Environment};
 
+use super::EDITION;
 use super::fill;
 use super::gather::{Gathered, gather};
 use super::info_filter::InfoFilter;
+use super::place::shown_url;
 use super::sources::{Surroundings, is_known, unknown};
 use super::values::Values;
 use crate::cli::Verb;
@@ -28,6 +30,10 @@ pub struct Invocation {
     pub json: bool,
     /// `-q`.
     pub quiet: bool,
+    /// `-X`.
+    pub debug: bool,
+    /// The database's URL as it was given, without secrets; none where it is not one of Java's.
+    pub(super) url: Option<String>,
     /// `-v` rather than `-h`.
     pub version: bool,
     /// What should be said about the settings, a line each.
@@ -78,6 +84,7 @@ struct Line {
     parameters: BTreeMap<String, String>,
     verbs: Vec<String>,
     quiet: bool,
+    debug: bool,
     help: bool,
     version: bool,
     migration_ids: bool,
@@ -92,12 +99,21 @@ pub(super) fn parse<E: Environment>(
     surroundings: &Surroundings<'_, E>,
 ) -> Result<Invocation, Refusal> {
     let line = take_apart(arguments)?;
-    let json = line.parameters.get("outputType").is_some_and(|format| format.eq_ignore_ascii_case("json"));
+    let json = match line.parameters.get("outputType").map(String::as_str) {
+        None | Some("") => false,
+        Some(format) if format.eq_ignore_ascii_case("json") => true,
+        Some(other) => {
+            let message = format!("'{other}' is an invalid value for the -outputType option. Use 'json'.");
+            return Err(message.into());
+        }
+    };
     let mut invocation = Invocation {
         verbs: Vec::new(),
         settings: None,
         json,
         quiet: line.quiet,
+        debug: line.debug,
+        url: None,
         version: line.version,
         words: Vec::new(),
         output_file: line.parameters.get("outputFile").map(PathBuf::from),
@@ -109,6 +125,7 @@ pub(super) fn parse<E: Environment>(
     invocation.verbs = line.verbs.iter().map(|word| verb(word)).collect::<Result<_, _>>()?;
     let Gathered { values, words } = gather(&line.parameters, surroundings)?;
     invocation.words = words;
+    invocation.url = shown_url(&values);
     invocation.filter = InfoFilter::new(&values, line.migration_ids)?;
     invocation.settings = Some(settings(invocation.verbs[0], &values, surroundings)?);
     Ok(invocation)
@@ -119,7 +136,8 @@ fn take_apart(arguments: &[String]) -> Result<Line, Refusal> {
     for argument in arguments {
         match argument.as_str() {
             "-q" => line.quiet = true,
-            "-X" | "-skipCheckForUpdate" | "-communityFallback" => {}
+            "-X" => line.debug = true,
+            "-skipCheckForUpdate" | "-communityFallback" => {}
             "-migrationIds" => line.migration_ids = true,
             "-v" | "--version" | "version" => line.version = true,
             "-h" | "-?" | "--help" | "help" => line.help = true,
@@ -156,8 +174,10 @@ fn verb(word: &str) -> Result<Verb, Refusal> {
         "baseline" => Verb::Baseline,
         "clean" => Verb::Clean,
         other if OTHER_VERBS.contains(&other) => {
-            let message = format!("{other} is not supported here, as it is not by Flyway's OSS Edition");
-            return Err(Refusal { message, exit: 35 });
+            let message = format!(
+                "Flyway Redgate Edition Required: {other} is not supported by OSS Edition\nDownload Redgate Edition for free: https://rd.gt/3GGIXhh\n"
+            );
+            return Err(Refusal { message, exit: EDITION });
         }
         other => return Err(format!("Invalid flag: {other}\n").into()),
     })
@@ -169,9 +189,7 @@ fn settings<E: Environment>(
     values: &Values,
     surroundings: &Surroundings<'_, E>,
 ) -> Result<RunSettings, String> {
-    let (target, mut warnings) = fill::target(values)?;
-    let (target, warning) = crate::libpq::complete(target, surroundings.environment);
-    warnings.extend(warning);
+    let (target, warnings) = fill::target(values, surroundings.environment)?;
     let folder = fill::folder(values, &surroundings.folder);
     let locations = vec![default_location(&folder, surroundings.install.as_deref())];
     let mut database = DatabaseSettings::new(target.database_name().to_owned(), target, locations);

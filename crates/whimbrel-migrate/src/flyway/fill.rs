@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::SecretString;
-use whimbrel_database::Target;
+use whimbrel_cli::env::Environment;
+use whimbrel_database::{Target, TargetError};
 use whimbrel_migration::settings::{IgnorePattern, OwnTransactions};
 use whimbrel_migration::version::Version;
 
+use super::place::without_secrets;
 use super::values::Values;
 use crate::settings::DatabaseSettings;
 
@@ -19,28 +21,33 @@ pub fn as_flyway(database: &mut DatabaseSettings) {
     database.refuse_without_locations = false;
 }
 
-/// Where the database is, and what its URL says that is left aside.
+/// Where the database is, and what its URL says that is left aside. The password file and certificates of PostgreSQL's
+/// own clients fill in what neither says.
 ///
 /// # Errors
 /// When there is no URL, or it cannot be understood; no part of it is repeated.
-pub fn target(values: &Values) -> Result<(Target, Vec<String>), String> {
+pub fn target(values: &Values, environment: &impl Environment) -> Result<(Target, Vec<String>), String> {
     let Some(url) = values.filled("url") else {
         return Err("Unable to connect to the database. Configure the url, user and password!".to_owned());
     };
-    let (mut target, warnings) =
-        Target::parse(&SecretString::from(with_properties(url, values))).map_err(|error| {
-            match scheme(url) {
-                Some(scheme) => format!("No database for {scheme}: {error}"),
-                None => error.to_string(),
-            }
-        })?;
+    let (mut target, warnings) = Target::parse(&SecretString::from(with_properties(url, values))).map_err(
+        |error| match (matches!(error, TargetError::Scheme), scheme(url)) {
+            (true, _) => format!(
+                "No Flyway database plugin found to handle {}. See https://rd.gt/423f9a6 for troubleshooting",
+                without_secrets(url)
+            ),
+            (false, Some(scheme)) => format!("{scheme}: {error}"),
+            (false, None) => error.to_string(),
+        },
+    )?;
     if let Some(user) = values.filled("user") {
         target = target.with_user(user);
     }
     if let Some(password) = values.text("password") {
         target = target.with_password(SecretString::from(password));
     }
-    Ok((target, warnings.iter().map(ToString::to_string).collect()))
+    let (target, warning) = crate::libpq::complete(target, environment);
+    Ok((target, warnings.iter().map(ToString::to_string).chain(warning).collect()))
 }
 
 /// `jdbc:foo` of a URL that no part of it can be a secret of.
@@ -235,6 +242,8 @@ fn normal(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use whimbrel_cli::settings::Origin;
     use whimbrel_migration::settings;
 
@@ -246,6 +255,10 @@ mod tests {
             values.set(name, *value, Origin::Flag((*name).to_owned()));
         }
         values
+    }
+
+    fn nothing() -> BTreeMap<String, String> {
+        BTreeMap::new()
     }
 
     fn filled(pairs: &[(&str, &str)]) -> Result<DatabaseSettings, String> {
@@ -295,11 +308,10 @@ mod tests {
     #[test]
     fn properties_of_the_driver_join_the_url() {
         let url = ("url", "jdbc:postgresql://h/d?ssl=true");
-        let (target, warnings) = super::target(&values(&[
-            url,
-            ("jdbcProperties.currentSchema", "a b"),
-            ("jdbcProperties.odd", "1"),
-        ]))
+        let (target, warnings) = super::target(
+            &values(&[url, ("jdbcProperties.currentSchema", "a b"), ("jdbcProperties.odd", "1")]),
+            &nothing(),
+        )
         .unwrap();
         assert_eq!(target.search_path.as_deref(), Some("a b"));
         assert_eq!(warnings.len(), 1);
@@ -307,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_url_that_is_not_understood_is_not_repeated() {
-        let error = super::target(&values(&[("url", "jdbc:foo://u:canary@h")])).unwrap_err();
+        let error = super::target(&values(&[("url", "jdbc:foo://u:canary@h")]), &nothing()).unwrap_err();
         assert!(error.contains("jdbc:foo") && !error.contains("canary"), "{error}");
     }
 

@@ -6,6 +6,7 @@ use whimbrel_cli::env::Environment;
 use whimbrel_cli::settings::Origin;
 
 use super::parameter::{self, Effect};
+use super::place::without_secrets;
 use super::resolver::Resolver;
 use super::sources::{self, Entries, Found, Surroundings};
 use super::values::Values;
@@ -41,7 +42,8 @@ pub fn gather<E: Environment>(
     gathered.values.set("environment", chosen, Origin::Default);
     gathered.words = judge(&gathered.values)?;
     gathered.words.extend(java(surroundings.environment));
-    if arguments.contains_key("password") {
+    let url = arguments.get("url").map_or("", String::as_str);
+    if arguments.contains_key("password") || without_secrets(url) != url {
         gathered.words.push(
             "a password on the command line can be seen by everyone on this machine: FLYWAY_PASSWORD is a better place"
                 .to_owned(),

@@ -1,13 +1,14 @@
 //! Flyway's JSON documents, with its keys in its order.
 
 use serde_json::{Value, json};
+use whimbrel_database::ConnectError;
 use whimbrel_migration::finding::{Finding, FlywayCode};
 use whimbrel_migration::name::{ScriptKind, ScriptName};
 use whimbrel_migration::record::{ScriptOutcome, ScriptRecord};
 use whimbrel_migration::repair::RepairAction;
-use whimbrel_migration::sql::postgres::quote_identifier;
 
-use super::{FOLLOWED_VERSION, text};
+use super::place::Place;
+use super::{FOLLOWED_VERSION, answer, text, words};
 use crate::engine::{InfoReport, RepairReport};
 use crate::failure::Failure;
 use crate::run::{Report, Run, Turn};
@@ -15,17 +16,17 @@ use crate::set::SetError;
 use crate::settings::{DatabaseSettings, RunSettings};
 
 /// The document of one verb.
-pub(super) fn document(settings: &RunSettings, run: &Run) -> Value {
+pub(super) fn document(settings: &RunSettings, place: &Place, run: &Run) -> Value {
     let database = &settings.databases[0];
     let Some(turn) = run.turns.first() else { return Value::Null };
     match (&turn.report, &turn.failure) {
-        (_, Some(failure @ Failure::Script(_))) => migrate(database, turn, Some(failure)),
-        (_, Some(failure @ Failure::Refused(findings))) if text::is_old_failure(findings) => {
-            migrate(database, turn, Some(failure))
+        (_, Some(failure @ Failure::Script(_))) => migrate(database, place, turn, Some(failure)),
+        (_, Some(failure @ Failure::Refused(findings))) if words::is_old_failure(findings) => {
+            migrate(database, place, turn, Some(failure))
         }
-        (_, Some(failure)) => error(failure),
-        (Some(Report::Migrate(_)), None) => migrate(database, turn, None),
-        (Some(Report::Info(report)), None) => info(database, report),
+        (_, Some(failure)) => error(place, failure),
+        (Some(Report::Migrate(_)), None) => migrate(database, place, turn, None),
+        (Some(Report::Info(report)), None) => info(database, place, report),
         (Some(Report::Validate(report)), None) => {
             // Where there is no schema, Flyway says that and nothing else.
             let findings = if report.schema_missing { &[][..] } else { &report.findings };
@@ -35,8 +36,7 @@ pub(super) fn document(settings: &RunSettings, run: &Run) -> Value {
             let details = match (ok, report.schema_missing) {
                 (true, _) => Value::Null,
                 (false, true) => {
-                    let schema = quote_identifier(database.schema.as_deref().unwrap_or("public"));
-                    let message = format!("Schema {schema} doesn't exist yet");
+                    let message = format!("Schema {} doesn't exist yet", place.schema());
                     json!({"errorCode": "SCHEMA_DOES_NOT_EXIST", "errorMessage": message})
                 }
                 (false, false) => {
@@ -44,28 +44,25 @@ pub(super) fn document(settings: &RunSettings, run: &Run) -> Value {
                 }
             };
             json!({
-                "flywayVersion": FOLLOWED_VERSION, "database": name(database), "warnings": [], "operation": "validate",
+                "flywayVersion": FOLLOWED_VERSION, "database": place.database(), "warnings": [], "operation": "validate",
                 "errorDetails": details, "invalidMigrations": invalid, "validationSuccessful": ok,
                 "validateCount": if ok { report.validated } else { 0 }, "allErrorMessages": messages.join("\n"),
             })
         }
-        (Some(Report::Repair(report)), None) => repair(database, report),
+        (Some(Report::Repair(report)), None) => repair(database, place, report),
         (Some(Report::Baseline(report)), None) => json!({
-            "flywayVersion": FOLLOWED_VERSION, "database": name(database), "warnings": [], "operation": "baseline",
+            "flywayVersion": FOLLOWED_VERSION, "database": place.database(), "warnings": [], "operation": "baseline",
             "successfullyBaselined": true, "baselineVersion": report.version,
         }),
         // Verbs that Flyway's command line does not have.
         (Some(Report::Undo(_) | Report::Stamp(_) | Report::Ping(_) | Report::Wait(_)), None) => json!({}),
         (Some(Report::Clean(report)), None) => json!({
-            "flywayVersion": FOLLOWED_VERSION, "database": name(database), "warnings": [], "operation": "clean",
+            "flywayVersion": FOLLOWED_VERSION, "database": place.database(),
+            "warnings": report.missing.iter().map(|schema| answer::unknown_schema(place, schema)).collect::<Vec<_>>(), "operation": "clean",
             "schemasCleaned": report.cleaned, "schemasDropped": report.dropped,
         }),
         (None, None) => Value::Null,
     }
-}
-
-fn name(database: &DatabaseSettings) -> &str {
-    database.target.database_name()
 }
 
 /// The schemas that the settings name.
@@ -96,7 +93,7 @@ fn category(database: &DatabaseSettings, script: &ScriptRecord) -> (&'static str
     }
 }
 
-fn migrate(database: &DatabaseSettings, turn: &Turn, failure: Option<&Failure>) -> Value {
+fn migrate(database: &DatabaseSettings, place: &Place, turn: &Turn, failure: Option<&Failure>) -> Value {
     let applied: Vec<&ScriptRecord> =
         turn.record.scripts.iter().filter(|script| script.outcome == ScriptOutcome::Applied).collect();
     let last = applied.iter().rev().find_map(|script| script.version.as_deref());
@@ -111,17 +108,16 @@ fn migrate(database: &DatabaseSettings, turn: &Turn, failure: Option<&Failure>) 
             })
         })
         .collect();
-    let schema = quote_identifier(database.schema.as_deref().unwrap_or("public"));
-    let message = failure.map(|failure| match failure {
-        Failure::Refused(findings) => text::old_failure(&schema, findings),
-        other => text::message(other),
-    });
+    let message = failure.map(|failure| words::message(place, failure));
+    let warnings: Vec<String> =
+        database.migration.out_of_order.then(|| text::out_of_order(place)).into_iter().collect();
     let mut document = json!({
         "timestamp": timestamp(), "operation": "migrate", "exception": message,
         "licenseFailed": false, "initialSchemaVersion": turn.record.before,
         "targetSchemaVersion": if failure.is_some() { None } else { last }, "schemaName": schemas(database),
         "migrations": migrations, "migrationsExecuted": applied.len(), "success": failure.is_none(),
-        "flywayVersion": FOLLOWED_VERSION, "database": name(database), "warnings": [], "databaseType": "PostgreSQL",
+        "flywayVersion": FOLLOWED_VERSION, "database": place.database(), "warnings": warnings,
+        "databaseType": place.dialect().name(),
     });
     if let Value::Object(object) = &mut document {
         if let Some(Failure::Script(script)) = failure {
@@ -134,13 +130,13 @@ fn migrate(database: &DatabaseSettings, turn: &Turn, failure: Option<&Failure>) 
             object.insert(
                 "error".to_owned(),
                 json!({
-                    "errorCode": code, "sqlState": server.map(|error| error.sqlstate.as_str()), "sqlErrorCode": 0,
-                    "message": message, "lineNumber": script.statement_line,
+                    "errorCode": code, "sqlState": server.and_then(words::state),
+                    "sqlErrorCode": server.map_or(0, |error| error.code), "message": message, "lineNumber": script.statement_line,
                     "path": script.path.display().to_string(),
                     // Flyway wraps what the driver said twice.
                     "cause": server.map(|error| json!({
                         "message": message, "stackTrace": "",
-                        "cause": {"message": text::server_message(error), "stackTrace": "", "cause": null},
+                        "cause": {"message": words::server_message(error), "stackTrace": "", "cause": null},
                     })),
                 }),
             );
@@ -160,6 +156,14 @@ fn migrate(database: &DatabaseSettings, turn: &Turn, failure: Option<&Failure>) 
     document
 }
 
+/// Java's driver wraps what the system said, and not what the server said.
+fn connect_cause(place: &Place, error: &ConnectError) -> Value {
+    let (said, cause) = (words::connect_cause(place, error), error.cause.to_string());
+    let inner =
+        (said != cause).then(|| json!({"message": "Connection refused", "stackTrace": "", "cause": null}));
+    json!({"message": said, "stackTrace": "", "cause": inner})
+}
+
 /// As Java writes an instant: the fraction has no digits, three, six or nine.
 fn instant(installed_on: &str) -> String {
     let (whole, fraction) = installed_on.split_once('.').unwrap_or((installed_on, ""));
@@ -169,7 +173,7 @@ fn instant(installed_on: &str) -> String {
     format!("{}{dot}{fraction:0<digits$}Z", whole.replace(' ', "T"))
 }
 
-fn info(database: &DatabaseSettings, report: &InfoReport) -> Value {
+fn info(database: &DatabaseSettings, place: &Place, report: &InfoReport) -> Value {
     let migrations: Vec<Value> = report
         .migrations
         .iter()
@@ -190,7 +194,9 @@ fn info(database: &DatabaseSettings, report: &InfoReport) -> Value {
     json!({
         "timestamp": timestamp(), "operation": "info", "exception": null, "licenseFailed": false,
         "schemaVersion": report.version, "schemaName": schemas(database), "migrations": migrations,
-        "flywayVersion": FOLLOWED_VERSION, "database": name(database), "allSchemasEmpty": report.schema_empty,
+        // Here, and only here, a database without a name has the empty one.
+        "flywayVersion": FOLLOWED_VERSION, "database": place.database().unwrap_or_default(),
+        "allSchemasEmpty": report.schema_empty,
     })
 }
 
@@ -206,21 +212,23 @@ fn invalid(database: &DatabaseSettings, finding: &Finding) -> Value {
     })
 }
 
-fn repair(database: &DatabaseSettings, report: &RepairReport) -> Value {
+fn repair(database: &DatabaseSettings, place: &Place, report: &RepairReport) -> Value {
     let mut done: Vec<&str> = Vec::new();
     let (mut removed, mut deleted, mut aligned) = (Vec::new(), Vec::new(), Vec::new());
     for action in &report.actions {
-        let (phrase, list, version, description, script) = match action {
+        let (phrase, list, version, description, path) = match action {
             RepairAction::RemoveFailed { version, description, script, .. } => {
-                ("Removed failed migrations", &mut removed, version, description, script.as_str())
+                ("Removed failed migrations", &mut removed, version, description, file(database, script))
             }
             RepairAction::MarkDeleted { row, .. } => {
-                ("Marked missing migrations as deleted", &mut deleted, &row.version, &row.description, "")
+                let (version, description) = (&row.version, &row.description);
+                ("Marked missing migrations as deleted", &mut deleted, version, description, String::new())
             }
             RepairAction::Align { installed_rank, version, description, .. } => {
                 // Flyway names the row as it was.
                 let was = report.descriptions.get(installed_rank).unwrap_or(description);
-                ("Aligned applied migration checksums", &mut aligned, version, was, "")
+                let path = report.files.get(installed_rank).map(|path| path.display().to_string());
+                ("Aligned applied migration checksums", &mut aligned, version, was, path.unwrap_or_default())
             }
         };
         if !done.contains(&phrase) {
@@ -228,17 +236,17 @@ fn repair(database: &DatabaseSettings, report: &RepairReport) -> Value {
         }
         list.push(json!({
             "version": version.as_deref().unwrap_or_default(), "description": description,
-            "filepath": file(database, script),
+            "filepath": path,
         }));
     }
     json!({
-        "flywayVersion": FOLLOWED_VERSION, "database": name(database), "warnings": [], "operation": "repair",
+        "flywayVersion": FOLLOWED_VERSION, "database": place.database(), "warnings": [], "operation": "repair",
         "repairActions": done, "migrationsRemoved": removed, "migrationsDeleted": deleted, "migrationsAligned": aligned,
     })
 }
 
 /// Any other error.
-fn error(failure: &Failure) -> Value {
+fn error(place: &Place, failure: &Failure) -> Value {
     let code = match failure {
         Failure::Refused(findings) => match findings.first().and_then(|finding| finding.code) {
             Some(
@@ -257,13 +265,23 @@ fn error(failure: &Failure) -> Value {
         Failure::Connect(_) | Failure::Database { .. } => "DB_CONNECTION",
         _ => "ERROR",
     };
-    let message = text::message(failure);
+    let message = words::message(place, failure);
     match failure {
         Failure::Connect(error) => json!({"error": {
-            "errorCode": code, "subErrorCode": "CONNECTION_FAILURE", "sqlState": text::connect_state(error),
+            "errorCode": code, "subErrorCode": "CONNECTION_FAILURE", "sqlState": words::connect_state(error),
             "sqlErrorCode": 0, "message": message,
-            "cause": {"message": error.cause.to_string(), "stackTrace": "", "cause": null},
+            "cause": connect_cause(place, error),
         }}),
+        Failure::Database { error, .. } if error.server().is_some() => {
+            let server = error.server();
+            json!({"error": {
+                "errorCode": code, "subErrorCode": null, "sqlState": server.and_then(words::state),
+                "sqlErrorCode": server.map_or(0, |error| error.code), "message": message,
+                "cause": {
+                    "message": server.map(words::server_message), "stackTrace": "", "cause": null,
+                },
+            }})
+        }
         _ => json!({"error": {"errorCode": code, "message": message, "cause": null}}),
     }
 }

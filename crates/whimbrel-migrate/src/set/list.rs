@@ -18,7 +18,8 @@ impl ScriptSet {
         locations: &[PathBuf],
     ) -> Result<Named, SetError> {
         let naming = &settings.naming;
-        let locations = without_sub_locations(locations);
+        let (locations, below) = kept_and_below(locations);
+        self.below.extend(below);
         let found = files::list(&locations, |name| {
             naming.is_candidate(name) || naming.looks_like_shell_script(name)
         })?;
@@ -91,17 +92,15 @@ impl ScriptSet {
         locations: &[PathBuf],
         missing: &[PathBuf],
     ) -> Result<(), SetError> {
-        let names = |paths: &[PathBuf]| {
-            paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
-        };
         let all = settings.refuse_without_locations && missing.len() == locations.len();
         if !missing.is_empty() && (all || settings.fail_on_missing_locations) {
-            return Err(SetError::NoLocation(names(missing)));
+            return Err(SetError::NoLocation(missing.to_vec()));
         }
         for location in missing {
             let message = format!("location {} does not exist", location.display());
             self.warnings.push(Finding::warning("location-missing", message));
         }
+        self.missing.extend_from_slice(missing);
         Ok(())
     }
 }
@@ -116,7 +115,14 @@ pub(super) struct Named {
 
 /// A location below another one would give every script of it twice.
 pub(crate) fn without_sub_locations(locations: &[PathBuf]) -> Vec<PathBuf> {
+    kept_and_below(locations).0
+}
+
+/// Those that are kept, and the others, each with the
+/// one that it lies below.
+fn kept_and_below(locations: &[PathBuf]) -> (Vec<PathBuf>, Vec<(PathBuf, PathBuf)>) {
     let mut kept: Vec<PathBuf> = Vec::with_capacity(locations.len());
+    let mut below = Vec::new();
     let mut sorted = locations.to_vec();
     sorted.sort();
     for location in sorted {
@@ -124,11 +130,12 @@ pub(crate) fn without_sub_locations(locations: &[PathBuf]) -> Vec<PathBuf> {
         let is_pattern = location.to_string_lossy().contains(['*', '?']);
         let is_below =
             |other: &PathBuf| if is_pattern { location == *other } else { location.starts_with(other) };
-        if !kept.iter().any(is_below) {
-            kept.push(location);
+        match kept.iter().find(|other| is_below(other)) {
+            Some(other) => below.push((location, other.clone())),
+            None => kept.push(location),
         }
     }
-    kept
+    (kept, below)
 }
 
 fn two_callbacks(file: &FoundFile, other: &FoundFile) -> Finding {

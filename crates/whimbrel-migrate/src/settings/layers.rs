@@ -135,7 +135,7 @@ pub(super) fn flyway_database(
     if values.filled("url").is_none() {
         return Ok(None);
     }
-    let (target, warnings) = fill::target(&values)
+    let (target, warnings) = fill::target(&values, environment)
         .map_err(|error| CommandError::new(ErrorKind::Secret, error).hinted("look at FLYWAY_URL"))?;
     let folder = fill::folder(&values, folder);
     let mut database =

@@ -76,6 +76,7 @@ public final class Driver {
                 ObjectNode node = answer.putObject("migrate");
                 node.put("initialSchemaVersion", result.initialSchemaVersion).put("targetSchemaVersion", result.targetSchemaVersion);
                 node.put("migrationsExecuted", result.migrationsExecuted).put("success", result.success);
+                warnings(node, result.warnings);
                 ArrayNode migrations = node.putArray("migrations");
                 result.migrations.forEach(m -> migrations.addObject().put("category", m.category).put("version", m.version)
                         .put("description", m.description).put("type", m.type));
@@ -110,9 +111,15 @@ public final class Driver {
                 result.schemasCleaned.forEach(cleaned::add);
                 ArrayNode dropped = node.putArray("schemasDropped");
                 result.schemasDropped.forEach(dropped::add);
+                warnings(node, result.warnings);
             }
             default -> throw new IllegalArgumentException(verb);
         }
+    }
+
+    private static void warnings(ObjectNode node, List<String> warnings) {
+        ArrayNode list = node.putArray("warnings");
+        warnings.forEach(list::add);
     }
 
     private static void repaired(ArrayNode list, List<RepairOutput> entries) {

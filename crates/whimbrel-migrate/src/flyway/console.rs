@@ -1,0 +1,70 @@
+//! Where Flyway's lines go: stdout, stderr, and with `-outputFile` a file that has them all.
+
+use std::cell::RefCell;
+use std::io::Write as _;
+use std::path::Path;
+use std::rc::Rc;
+
+use whimbrel_cli::printer::Printer;
+
+/// Flyway's levels, each with its place.
+#[derive(Clone)]
+pub(super) struct Console {
+    printer: Printer,
+    quiet: bool,
+    debug: bool,
+    file: Option<Rc<RefCell<fs_err::File>>>,
+}
+
+impl Console {
+    /// With `-q` only warnings and errors, with `-X` what happens beneath as well.
+    ///
+    /// # Errors
+    /// When the output file cannot be made.
+    pub(super) fn new(
+        printer: Printer,
+        (quiet, debug): (bool, bool),
+        file: Option<&Path>,
+    ) -> std::io::Result<Self> {
+        let file = file.map(fs_err::File::create).transpose()?;
+        Ok(Self { printer, quiet, debug, file: file.map(|file| Rc::new(RefCell::new(file))) })
+    }
+
+    /// A line of the usual kind.
+    pub(super) fn line(&self, line: impl AsRef<str>) {
+        if !self.quiet {
+            self.out(line.as_ref());
+        }
+    }
+
+    /// `WARNING: `, on stdout.
+    pub(super) fn warning(&self, text: &str) {
+        self.out(&format!("WARNING: {text}"));
+    }
+
+    /// `ERROR: `, on stderr.
+    pub(super) fn error(&self, text: &str) {
+        let line = format!("ERROR: {text}");
+        let _ = writeln!(std::io::stderr().lock(), "{line}");
+        self.keep(&line);
+    }
+
+    /// `DEBUG: `, on stdout, where it was asked for.
+    pub(super) fn debug(&self, text: impl FnOnce() -> String) {
+        if self.debug {
+            self.out(&format!("DEBUG: {}", text()));
+        }
+    }
+
+    fn out(&self, line: &str) {
+        self.printer.line(line);
+        self.keep(line);
+    }
+
+    fn keep(&self, line: &str) {
+        if let Some(file) = &self.file {
+            // What was said is on the terminal too.
+            let _ = writeln!(file.borrow_mut(), "{line}");
+        }
+    }
+}

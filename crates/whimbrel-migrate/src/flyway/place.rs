@@ -1,0 +1,135 @@
+//! The database in Flyway's words: its URL, schema and table, quoted as its engine quotes.
+
+use serde_json::Value;
+use whimbrel_migration::dialect::Dialect;
+use whimbrel_migration::sql::{TableName, quote_identifier};
+
+use super::values::Values;
+use crate::run::Run;
+use crate::settings::DatabaseSettings;
+
+/// What Flyway's lines and documents name.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// The URL as it was given, without what is secret.
+    pub(super) url: String,
+    /// The user as it was given.
+    pub(super) user: Option<String>,
+    /// The catalog's name; empty where the engine has none.
+    database: String,
+    table: TableName,
+}
+
+impl Place {
+    /// As far as the settings tell; an open session knows better.
+    pub(super) fn of(database: &DatabaseSettings, url: Option<String>) -> Self {
+        let (target, dialect) = (&database.target, database.target.engine.dialect());
+        let schema = database.schema.clone().unwrap_or_else(|| match dialect {
+            Dialect::PostgreSql => "public".to_owned(),
+            Dialect::Sqlite => "main".to_owned(),
+            _ => target.database_name().to_owned(),
+        });
+        Self {
+            url: url.unwrap_or_else(|| target.public_url()),
+            user: target.user.clone(),
+            database: target.database_name().to_owned(),
+            table: TableName::new(dialect, schema, &database.table),
+        }
+    }
+
+    /// What a session told when it was opened.
+    pub(super) fn see(&mut self, connected: &Value) {
+        if let Ok(dialect) = serde_json::from_value(connected["dialect"].clone()) {
+            self.table.dialect = dialect;
+        }
+        if let Some(schema) = connected["schema"].as_str() {
+            schema.clone_into(&mut self.table.schema);
+        }
+    }
+
+    /// The table that a run worked on.
+    pub(super) fn seen_by(mut self, run: &Run) -> Self {
+        if let Some(table) = run.turns.first().and_then(|turn| turn.table.clone()) {
+            self.table = table;
+        }
+        self
+    }
+
+    /// The quoted schema.
+    pub(super) fn schema(&self) -> String {
+        self.quoted(&self.table.schema)
+    }
+
+    /// The quoted history table.
+    pub(super) fn table(&self) -> String {
+        self.table.quoted()
+    }
+
+    /// Any name, quoted.
+    pub(super) fn quoted(&self, name: &str) -> String {
+        quote_identifier(self.table.dialect, name)
+    }
+
+    /// The engine.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.table.dialect
+    }
+
+    /// What JSON documents call the database: SQLite has no name for it.
+    pub(super) fn database(&self) -> Option<&str> {
+        (self.table.dialect != Dialect::Sqlite).then_some(self.database.as_str())
+    }
+}
+
+/// A URL in the form that Flyway shows; none where it is not one of Java's, which Flyway would not understand.
+pub(super) fn shown_url(values: &Values) -> Option<String> {
+    let url = values.filled("url").filter(|url| url.starts_with("jdbc:"))?;
+    let url = without_secrets(url);
+    // That driver adds what it logs in with.
+    let is_mysql = url.starts_with("jdbc:mariadb:") || url.starts_with("jdbc:mysql:");
+    match values.filled("user") {
+        Some(user) if is_mysql && !url.contains('?') => {
+            let password = if values.filled("password").is_some() { "&password=********" } else { "" };
+            Some(format!("{url}?user={user}{password}"))
+        }
+        _ => Some(url),
+    }
+}
+
+/// Passwords in a URL become stars, whatever the URL means.
+pub(super) fn without_secrets(url: &str) -> String {
+    let (place, parameters) = url.split_once('?').map_or((url, None), |(place, rest)| (place, Some(rest)));
+    let place = match place.split_once("//") {
+        Some((scheme, rest)) => match rest.rsplit_once('@') {
+            Some((login, host)) if login.contains(':') => {
+                let user = login.split(':').next().unwrap_or_default();
+                format!("{scheme}//{user}:********@{host}")
+            }
+            _ => place.to_owned(),
+        },
+        None => place.to_owned(),
+    };
+    let Some(parameters) = parameters else { return place };
+    let shown = parameters.split('&').map(|parameter| match parameter.split_once('=') {
+        Some((name, _)) if whimbrel_migration::redact::names_a_secret(name) => format!("{name}=********"),
+        _ => parameter.to_owned(),
+    });
+    format!("{place}?{}", shown.collect::<Vec<_>>().join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_of_a_url_is_shown() {
+        for (url, shown) in [
+            ("jdbc:postgresql://h/d?password=x&ssl=true", "jdbc:postgresql://h/d?password=********&ssl=true"),
+            ("jdbc:foo://u:p@ss@h/d", "jdbc:foo://u:********@h/d"),
+            ("jdbc:postgresql://h/d?sslpassword=x", "jdbc:postgresql://h/d?sslpassword=********"),
+            ("jdbc:sqlite:/a@b:c.db", "jdbc:sqlite:/a@b:c.db"),
+        ] {
+            assert_eq!(without_secrets(url), shown);
+        }
+    }
+}
