@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
@@ -25,6 +26,7 @@ where
 {
     let printer = Printer::new(args);
     install_tracing(args);
+    leave_no_core();
     install_panic_message();
     let run = || block_on(command(printer.clone()));
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
@@ -54,6 +56,17 @@ pub fn block_on<T>(future: impl Future<Output = Result<T, CommandError>>) -> Res
     // A blocking read that nobody waits for any more must not hold the process.
     runtime.shutdown_background();
     result
+}
+
+/// A crash must not write the memory of the process, with its passwords, into a file, and no other process of the same
+/// user may read it. A system that refuses this does not keep a command from its work.
+fn leave_no_core() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let limited = setrlimit(Resource::Core, none);
+    let unreadable = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    if let Err(error) = limited.and(unreadable) {
+        tracing::debug!(target: "whimbrel", "core files stay possible: {error}");
+    }
 }
 
 fn install_tracing(args: &GlobalArgs) {

@@ -293,6 +293,15 @@ fn check_facts(facts: &ScanFacts, script: &ResolvedScript, settings: &Settings, 
             .next_step("write the SQL, or remove the file"),
         );
     }
+    if let Some(place) = facts.program.filter(|_| settings.dialect == Dialect::PostgreSql) {
+        findings.push(
+            Finding::warning("runs-program", "COPY with PROGRAM runs a command on the server's machine")
+                .at(place.line, place.column)
+                .next_step(
+                    "load the data another way; only a superuser or pg_execute_server_program may do this",
+                ),
+        );
+    }
     if let Err(refusal) = plan::decide_run(facts, &script.conf, settings) {
         findings.push(*refusal.in_script(script));
         return;

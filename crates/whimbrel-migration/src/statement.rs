@@ -9,7 +9,7 @@ mod name;
 mod tokens;
 
 pub use self::index::{ConcurrentIndex, concurrent_index};
-pub use self::leaving::{Left, changes_session, left_behind, may_commit_unseen};
+pub use self::leaving::{Left, changes_session, left_behind, may_commit_unseen, runs_program};
 pub use self::name::ObjectName;
 pub(crate) use self::tokens::{Token, tokens};
 use crate::dialect::Dialect;

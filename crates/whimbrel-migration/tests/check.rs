@@ -91,6 +91,11 @@ fn contents_are_looked_at() {
         found(&[("V1__a.sql", "BEGIN; COMMIT;"), ("V1__a.sql.conf", "executeInTransaction=false")]),
         []
     );
+    assert_eq!(
+        found(&[("V1__a.sql", "SELECT 1;\n/* x */ copy (SELECT 1) to program 'sh';")]),
+        [("runs-program", "V1__a.sql".into(), Some(2), Some(9))]
+    );
+    assert_eq!(found(&[("V1__a.sql", "COPY program TO '/tmp/x'; SELECT 'COPY a TO PROGRAM';")]), []);
     assert_eq!(found(&[("V1__a.sql", "SELECT 1;\0")]), [("nul-byte", "V1__a.sql".into(), Some(1), Some(10))]);
 }
 

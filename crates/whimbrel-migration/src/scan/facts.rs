@@ -2,6 +2,7 @@
 
 use super::{Effect, Piece, Place, ScanError, Scanner, Statement};
 use crate::dialect::Dialect;
+use crate::statement::runs_program;
 
 /// A statement of some kind, and where the first of them is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct ScanFacts {
     pub implicit_commit: Option<Seen>,
     /// Whether there is COPY data.
     pub copies: bool,
+    /// The first statement that makes the server run a program.
+    pub program: Option<Place>,
 }
 
 const SHOWN_STATEMENT: usize = 200;
@@ -69,6 +72,9 @@ impl ScanFacts {
             }
             Effect::Transactional => false,
         };
+        if begins_with_copy(statement) && runs_program(Dialect::PostgreSql, statement.text) {
+            self.program.get_or_insert(place);
+        }
         if !non_transactional {
             self.transactional.get_or_insert(place);
         }
@@ -79,6 +85,13 @@ impl ScanFacts {
             self.kind_change = Some(KindChange { place, statement, non_transactional });
         }
     }
+}
+
+/// Most statements need no closer look.
+fn begins_with_copy(statement: &Statement<'_>) -> bool {
+    let comments = usize::try_from(statement.place.offset - statement.text_place.offset).unwrap_or_default();
+    let word = statement.text.as_bytes().get(comments..).unwrap_or_default();
+    word.get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"COPY"))
 }
 
 /// The facts about a script in memory.

@@ -35,6 +35,15 @@ pub fn left_behind(dialect: Dialect, statement: &str) -> Left {
     if cursor.is("PRAGMA") { Left::Setting } else { Left::Nothing }
 }
 
+/// Whether the statement makes the server run a program: PostgreSQL's `COPY … TO PROGRAM` and `COPY … FROM PROGRAM`.
+pub fn runs_program(dialect: Dialect, statement: &str) -> bool {
+    let tokens = tokens(dialect, statement);
+    let mut cursor = Cursor::new(dialect, &tokens);
+    dialect == Dialect::PostgreSql
+        && cursor.eat("COPY")
+        && (cursor.has("TO PROGRAM") || cursor.has("FROM PROGRAM"))
+}
+
 fn left_by_mysql(cursor: &mut Cursor<'_, '_>) -> Left {
     let all = cursor.rest();
     if cursor.is("CREATE TEMPORARY") || cursor.is("CREATE OR REPLACE TEMPORARY") {
