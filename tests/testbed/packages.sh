@@ -54,7 +54,7 @@ for part; do
     mariadb) package mariadbd:mariadb-server mariadb:mariadb-client setpriv:util-linux ;;
     up) package "${databases[@]}" ;;
     chart) go_tool ;;
-    database) package "${databases[@]}" "${images[@]}" pgbouncer:pgbouncer; flyway_tools ;;
+    database) package "${databases[@]}" "${images[@]}" pgbouncer:pgbouncer strace:strace; flyway_tools ;;
     image) package "${databases[@]}" "${images[@]}" ;;
     devcontainer) package "${databases[@]}" "${images[@]}"; tool Node '20 or newer with npm, from https://nodejs.org' at_least 20 node --version ;;
     *) package "${databases[@]}" "${images[@]}" "${node[@]}"; go_tool; flyway_tools ;;

@@ -44,7 +44,7 @@ fn a_fresh_database_gets_everything_and_a_second_run_nothing() {
 }
 
 #[test]
-fn a_changed_repeatable_or_placeholder_runs_it_again() {
+fn row_78_and_80_a_changed_repeatable_or_placeholder_runs_it_again() {
     let shop = Shop::new(&[("R__v.sql", "CREATE OR REPLACE VIEW v AS SELECT '${Greeting}' AS greeting;\n")]);
     shop.migrate(&["--placeholder", "greeting=hello"]).expect_code(0);
     shop.migrate(&["--placeholder", "greeting=hello"]).expect_code(0);
@@ -67,7 +67,7 @@ fn a_changed_repeatable_or_placeholder_runs_it_again() {
 }
 
 #[test]
-fn a_failing_script_leaves_nothing_and_tells_its_place() {
+fn row_21_a_failing_script_leaves_nothing_and_tells_its_place() {
     let shop = Shop::new(&[
         ("V1__a.sql", "CREATE TABLE a (id int);\n"),
         (
@@ -90,7 +90,7 @@ fn a_failing_script_leaves_nothing_and_tells_its_place() {
 }
 
 #[test]
-fn a_deferred_constraint_fails_the_script_and_nothing_is_recorded() {
+fn row_25_a_deferred_constraint_fails_the_script_and_nothing_is_recorded() {
     let shop = Shop::new(&[(
         "V1__a.sql",
         "CREATE TABLE p (id int PRIMARY KEY);\n\
@@ -103,7 +103,7 @@ fn a_deferred_constraint_fails_the_script_and_nothing_is_recorded() {
 }
 
 #[test]
-fn an_index_can_be_made_concurrently() {
+fn row_28_an_index_can_be_made_concurrently() {
     let shop = Shop::new(&[
         ("V1__a.sql", "CREATE TABLE a (id int);\nINSERT INTO a VALUES (1);\n"),
         ("V2__i.sql", "-- alone\nCREATE UNIQUE INDEX CONCURRENTLY i ON a (id);\n"),
@@ -116,7 +116,7 @@ fn an_index_can_be_made_concurrently() {
 }
 
 #[test]
-fn a_failed_concurrent_index_is_named_and_taken_up_again() {
+fn row_22_a_failed_concurrent_index_is_named_and_taken_up_again() {
     let shop = Shop::new(&[
         ("V1__a.sql", "CREATE TABLE a (id int, b int);\nINSERT INTO a VALUES (1, 1), (1, 1);\n"),
         (
@@ -170,7 +170,7 @@ fn after_repair_a_failed_script_starts_anew() {
 }
 
 #[test]
-fn if_not_exists_does_not_hide_an_invalid_index() {
+fn row_32_if_not_exists_does_not_hide_an_invalid_index() {
     let shop = Shop::new(&[("V1__a.sql", "CREATE TABLE a (id int);\nINSERT INTO a VALUES (1), (1);\n")]);
     shop.migrate(&[]).expect_code(0);
     shop.write("V2__i.sql", "CREATE UNIQUE INDEX CONCURRENTLY i ON a (id);\n");
@@ -183,7 +183,7 @@ fn if_not_exists_does_not_hide_an_invalid_index() {
 }
 
 #[test]
-fn disagreement_of_files_and_history_has_its_own_code() {
+fn row_54_and_56_to_60_disagreement_of_files_and_history_has_its_own_code() {
     let shop = Shop::new(&[
         ("V1__a.sql", "CREATE TABLE a (id int);\n"),
         ("V2__b.sql", "CREATE TABLE b (id int);\n"),
@@ -222,7 +222,7 @@ fn disagreement_of_files_and_history_has_its_own_code() {
 }
 
 #[test]
-fn a_schema_with_objects_and_no_history_wants_a_baseline() {
+fn row_55_a_schema_with_objects_and_no_history_wants_a_baseline() {
     let shop = Shop::new(&[
         ("V1__a.sql", "CREATE TABLE a (id int);\n"),
         ("V2__b.sql", "CREATE TABLE b (id int);\n"),
@@ -241,7 +241,7 @@ fn a_schema_with_objects_and_no_history_wants_a_baseline() {
 }
 
 #[test]
-fn what_a_script_leaves_in_the_session_reaches_nobody() {
+fn row_37_to_39_what_a_script_leaves_in_the_session_reaches_nobody() {
     let shop = Shop::new(&[
         (
             "V1__a.sql",
@@ -271,7 +271,7 @@ fn what_a_script_leaves_in_the_session_reaches_nobody() {
 }
 
 #[test]
-fn discard_all_gives_the_lock_away_and_is_told() {
+fn row_35_discard_all_gives_the_lock_away_and_is_told() {
     let shop = Shop::new(&[("V1__a.sql", "DISCARD ALL;\n"), ("V2__b.sql", "CREATE TABLE b (id int);\n")]);
     let ended = shop.migrate(&[]).expect_code(0);
     assert!(ended.says("DISCARD ALL"), "{}", ended.said());
@@ -279,7 +279,7 @@ fn discard_all_gives_the_lock_away_and_is_told() {
 }
 
 #[test]
-fn a_script_with_its_own_transactions_is_refused_before_anything_runs() {
+fn row_23_a_script_with_its_own_transactions_is_refused_before_anything_runs() {
     let shop = Shop::new(&[
         ("V1__a.sql", "CREATE TABLE a (id int);\n"),
         ("V2__b.sql", "CREATE TABLE b (id int);\nCOMMIT;\nSELECT 1/0;\n"),
@@ -297,7 +297,7 @@ fn a_script_with_its_own_transactions_is_refused_before_anything_runs() {
 }
 
 #[test]
-fn statements_of_both_kinds_in_one_script_are_refused() {
+fn row_29_statements_of_both_kinds_in_one_script_are_refused() {
     let shop =
         Shop::new(&[("V1__a.sql", "CREATE TABLE a (id int);\nCREATE INDEX CONCURRENTLY i ON a (id);\n")]);
     let ended = shop.migrate(&[]).expect_code(1);
@@ -307,7 +307,7 @@ fn statements_of_both_kinds_in_one_script_are_refused() {
 }
 
 #[test]
-fn copy_data_dollar_quotes_and_a_byte_order_mark_go_through() {
+fn row_64_71_and_75_copy_data_dollar_quotes_and_a_byte_order_mark_go_through() {
     let shop = Shop::new(&[
         (
             "V1__a.sql",
@@ -330,7 +330,7 @@ fn copy_data_dollar_quotes_and_a_byte_order_mark_go_through() {
 }
 
 #[test]
-fn names_are_warned_about_and_links_out_are_refused() {
+fn row_62_names_are_warned_about_and_links_out_are_refused() {
     let shop = Shop::new(&[("V1__a.sql", "CREATE TABLE a (id int);\n"), ("v2__b.sql", "SELECT 1;\n")]);
     shop.write("V3__c", "#!/bin/sh\ntouch /tmp/never\n");
     let ended = shop.migrate(&[]).expect_code(0);
@@ -446,7 +446,7 @@ fn the_record_is_left_as_termination_message() {
 }
 
 #[test]
-fn no_right_and_read_only_are_explained() {
+fn row_48_and_49_no_right_and_read_only_are_explained() {
     let shop = Shop::new(&[("V1__a.sql", "CREATE TABLE a (id int);\n")]);
     shop.database.ask("ALTER SCHEMA public OWNER TO postgres; REVOKE CREATE ON SCHEMA public FROM PUBLIC");
     let ended = shop.migrate(&[]).expect_code(1);
@@ -459,7 +459,7 @@ fn no_right_and_read_only_are_explained() {
 }
 
 #[test]
-fn a_signal_lets_the_statement_end_and_keeps_nothing_half_done() {
+fn row_82_a_signal_lets_the_statement_end_and_keeps_nothing_half_done() {
     let shop = Shop::new(&[
         ("V1__a.sql", "CREATE TABLE a (id int);\n"),
         ("V2__b.sql", "CREATE TABLE b (id int);\nSELECT pg_sleep(1.5);\nCREATE TABLE c (id int);\n"),

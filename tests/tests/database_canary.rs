@@ -221,7 +221,7 @@ fn tells_nothing_of_itself(project: &Project, database: &Database) {
 }
 
 #[test]
-fn no_way_to_miss_the_database_tells_the_password() {
+fn f1_no_way_to_miss_the_database_tells_the_password() {
     let (project, database) = project();
     let (raw, encoded) = (PASSWORD, percent_encoded());
     let (user, name, place) = (database.user.clone(), database.name.clone(), host_and_port());
@@ -355,7 +355,7 @@ fn is_unreadable(script: &str) -> bool {
 }
 
 #[test]
-fn the_list_of_processes_shows_no_password() {
+fn f3_the_list_of_processes_shows_no_password() {
     let (project, database) = project();
     project.write("secrets.env", &format!("APP_DATABASE_URL={}\n", url(&database)));
     let mut runner = project.tool("whimbrel-migrate");

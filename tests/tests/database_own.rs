@@ -45,7 +45,7 @@ fn birds() -> Shop {
 }
 
 #[test]
-fn a_script_that_waits_for_a_lock_gives_up_lets_others_pass_and_comes_again() {
+fn row_41_a_script_that_waits_for_a_lock_gives_up_lets_others_pass_and_comes_again() {
     let shop = birds();
     let report = holding(&shop, "SELECT * FROM bird");
     shop.write("V2__b.sql", "CREATE TABLE b (id int);\nALTER TABLE bird ADD COLUMN name text;\n");

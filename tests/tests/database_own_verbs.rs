@@ -322,7 +322,7 @@ fn several_databases_at_once_keep_the_rules_of_one_after_the_other() {
 }
 
 #[test]
-fn a_pool_in_transaction_mode_is_refused_before_anything_is_done_and_one_in_session_mode_serves() {
+fn row_19_a_pool_in_transaction_mode_is_refused_before_anything_is_done_and_one_in_session_mode_serves() {
     let shop = Shop::new(&BIRDS);
     let through = |pooler: &Pooler| {
         let mut command = shop.command("migrate");

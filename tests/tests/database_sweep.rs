@@ -235,7 +235,7 @@ fn points(messages: u64) -> Vec<(u64, Way)> {
 }
 
 #[test]
-fn killed_or_cut_off_at_any_message_nothing_is_lost_or_done_twice() {
+fn row_3_and_4_killed_or_cut_off_at_any_message_nothing_is_lost_or_done_twice() {
     let messages = messages_of_a_run();
     let points = points(messages);
     let (next, reached) = (AtomicU64::new(0), AtomicU64::new(0));

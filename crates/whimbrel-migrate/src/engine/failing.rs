@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_placeholder_is_shown_nowhere() {
+    fn f6_a_secret_placeholder_is_shown_nowhere() {
         let mut settings = settings();
         settings.placeholders.insert("app_token".to_owned(), "canary".to_owned());
         settings.placeholders.insert("region".to_owned(), "europe".to_owned());
