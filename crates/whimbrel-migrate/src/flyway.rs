@@ -192,6 +192,7 @@ async fn run_one(
     let (json, filter) = (invocation.json, &invocation.filter);
     let reporter = Reporter::silent(printer.clone(), settings.common.run_id.clone());
     if !json {
+        console.begin();
         reporter.listen(Box::new(text::Lines::new(console.clone(), settings, place.clone())));
     }
     let mut run = run::carry_out(&reporter, settings, stop).await;

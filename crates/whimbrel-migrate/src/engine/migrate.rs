@@ -73,13 +73,13 @@ pub(super) struct Course {
 impl Engine<'_> {
     /// Applies everything that is pending.
     pub async fn migrate(&mut self) -> Result<MigrateReport, Failure> {
+        let validates = self.settings.migration.validate_on_migrate;
+        if validates && !self.common.dry_run {
+            self.fire(name::Event::BeforeValidate).await?;
+        }
         let rows = self.rows().await?;
         if self.common.dry_run {
             return self.dry_run(rows).await;
-        }
-        let validates = self.settings.migration.validate_on_migrate;
-        if validates {
-            self.fire(name::Event::BeforeValidate).await?;
         }
         let exists = rows.is_some();
         let mut ahead: Option<Course> = None;
@@ -91,6 +91,12 @@ impl Engine<'_> {
                 return Err(failure);
             }
             ahead = Some(course);
+        } else if self.reporter.is_listened() && self.missing_schemas().await?.is_empty() {
+            // Where nothing was applied yet there is nothing that could disagree.
+            let history = History::default();
+            if let Ok(overview) = Overview::build(self.set.scripts(), &history, &self.settings.migration) {
+                self.tell_validated(&overview);
+            }
         }
         if validates {
             self.fire(name::Event::AfterValidate).await?;
@@ -460,12 +466,7 @@ impl Engine<'_> {
     /// There is no history table yet: makes it, if what else is in the schema allows it. Under the lock.
     async fn make_history(&mut self) -> Result<Vec<HistoryRow>, Failure> {
         // A set that cannot be brought together at all must not leave an empty table behind.
-        let tells = self.reporter.is_listened() && self.missing_schemas().await?.is_empty();
-        let history = History::default();
-        let overview = Overview::build(self.set.scripts(), &history, &self.settings.migration)?;
-        if tells {
-            self.tell_validated(&overview);
-        }
+        Overview::build(self.set.scripts(), &History::default(), &self.settings.migration)?;
         let contact = self.first_contact().await?;
         let (missing, baseline) = match contact {
             (missing, FirstContact::CreateTable) => (missing, None),

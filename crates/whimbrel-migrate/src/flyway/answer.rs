@@ -10,19 +10,24 @@ use super::place::Place;
 use super::words::{self, LEARN_MORE};
 use crate::engine::{InfoReport, RepairReport, ValidateReport};
 use crate::failure::{Failure, Kept, ScriptFailure};
-use crate::run::{Report, Run, Turn};
+use crate::run::{Report, Run};
 use crate::settings::{DatabaseSettings, RunSettings};
 
 /// What a verb answers at its end.
 pub(super) fn answer(console: &Console, place: &Place, settings: &RunSettings, run: &Run) {
     let Some(turn) = run.turns.first() else { return };
     let database = &settings.databases[0];
+    console.flush();
     if let Some(failure) = &turn.failure {
         return failed(console, place, failure);
     }
     let took = format!("(execution time {})", time(turn.millis));
     match &turn.report {
-        Some(Report::Migrate(_)) => migrated(console, place, turn),
+        Some(Report::Migrate(_)) if console.sums_up() => {
+            let scripts = &turn.record.scripts;
+            let last = scripts.iter().rev().find_map(|script| script.version.as_deref());
+            migrated(console, place, (scripts.len(), last), turn.millis);
+        }
         Some(Report::Info(report)) => info(console, database, report),
         Some(Report::Validate(report)) => validated(console, place, report, &took),
         Some(Report::Repair(report)) => repaired(console, place, &took, report),
@@ -38,7 +43,8 @@ pub(super) fn answer(console: &Console, place: &Place, settings: &RunSettings, r
             console.line(format!("Successfully baselined schema with version: {}", report.version));
         }
         // Verbs that Flyway's command line does not have.
-        Some(Report::Undo(_) | Report::Stamp(_) | Report::Ping(_) | Report::Wait(_)) | None => {}
+        Some(Report::Migrate(_) | Report::Undo(_) | Report::Stamp(_) | Report::Ping(_) | Report::Wait(_))
+        | None => {}
         Some(Report::Clean(report)) => {
             for schema in &report.missing {
                 console.warning(&unknown_schema(place, schema));
@@ -81,18 +87,23 @@ fn validated(console: &Console, place: &Place, report: &ValidateReport, took: &s
     console.error(&format!("{text}\n"));
 }
 
-fn migrated(console: &Console, place: &Place, turn: &Turn) {
-    let (schema, scripts) = (place.schema(), &turn.record.scripts);
-    if scripts.is_empty() {
+/// How many scripts were applied, and the version of the last of them that has one.
+pub(super) fn migrated(
+    console: &Console,
+    place: &Place,
+    (applied, last): (usize, Option<&str>),
+    millis: u64,
+) {
+    let schema = place.schema();
+    if applied == 0 {
         console.line(format!("Schema {schema} is up to date. No migration necessary."));
         return;
     }
-    let last = scripts.iter().rev().find_map(|script| script.version.as_deref());
     let now = last.map(|version| format!(", now at version v{version}")).unwrap_or_default();
     console.line(format!(
         "Successfully applied {} to schema {schema}{now} (execution time {})",
-        counted(scripts.len(), "migration"),
-        time(turn.millis)
+        counted(applied, "migration"),
+        time(millis)
     ));
 }
 
@@ -184,6 +195,8 @@ fn repaired(console: &Console, place: &Place, took: &str, report: &RepairReport)
     let nothing = format!("Repair of failed migration in Schema History table {table} not necessary");
     if !report.history_exists {
         console.line(format!("{nothing} as table doesn't exist."));
+        console.line(format!("Schema history table {table} does not exist yet"));
+        console.line(format!("Successfully repaired schema history table {table} {took}."));
         return;
     }
     let any = |wanted: fn(&RepairAction) -> bool| report.actions.iter().any(wanted);
@@ -243,15 +256,23 @@ fn failed(console: &Console, place: &Place, failure: &Failure) {
 /// What became of a failed script, in one line.
 fn headline(console: &Console, place: &Place, script: &ScriptFailure) {
     let rolled_back = match script.kept {
-        Kept::Nothing if !script.non_transactional => "Changes successfully rolled back.",
+        // Where DDL commits, Flyway does not look whether there was any.
+        Kept::Nothing if !script.non_transactional && place.dialect().transactional_ddl() => {
+            "Changes successfully rolled back."
+        }
         _ => "Please restore backups and roll back database and code!",
     };
     let mode = if script.non_transactional { " [non-transactional]" } else { "" };
     let what = match &script.version {
-        Some(version) => format!("to version \"{version} - {}\"", script.description),
+        Some(version) => format!("to version \"{}\"", named(version, &script.description)),
         None => format!("with repeatable migration \"{}\"", script.description),
     };
     console.error(&format!("Migration of schema {} {what}{mode} failed! {rolled_back}", place.schema()));
+}
+
+/// `2 - b`, or the version alone where there is no description.
+pub(super) fn named(version: &str, description: &str) -> String {
+    if description.is_empty() { version.to_owned() } else { format!("{version} - {description}") }
 }
 
 /// `00:00.044s`

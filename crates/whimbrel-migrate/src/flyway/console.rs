@@ -1,6 +1,6 @@
 //! Where Flyway's lines go: stdout, stderr, and with `-outputFile` a file that has them all.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::Write as _;
 use std::path::Path;
 use std::rc::Rc;
@@ -14,6 +14,17 @@ pub(super) struct Console {
     quiet: bool,
     debug: bool,
     file: Option<Rc<RefCell<fs_err::File>>>,
+    /// What is known already and said when its turn comes.
+    later: Rc<RefCell<Vec<Saying>>>,
+    /// Whether the sum of a migrate was said.
+    summed: Rc<Cell<bool>>,
+}
+
+/// Something to say, of one of Flyway's levels.
+pub(super) enum Saying {
+    Line(String),
+    Warning(String),
+    Error(String),
 }
 
 impl Console {
@@ -27,7 +38,41 @@ impl Console {
         file: Option<&Path>,
     ) -> std::io::Result<Self> {
         let file = file.map(fs_err::File::create).transpose()?;
-        Ok(Self { printer, quiet, debug, file: file.map(|file| Rc::new(RefCell::new(file))) })
+        Ok(Self {
+            printer,
+            quiet,
+            debug,
+            file: file.map(|file| Rc::new(RefCell::new(file))),
+            later: Rc::default(),
+            summed: Rc::default(),
+        })
+    }
+
+    /// Keeps something until [`Console::flush`].
+    pub(super) fn later(&self, saying: Saying) {
+        self.later.borrow_mut().push(saying);
+    }
+
+    /// Says what was kept.
+    pub(super) fn flush(&self) {
+        for saying in self.later.take() {
+            match saying {
+                Saying::Line(text) => self.line(text),
+                Saying::Warning(text) => self.warning(&text),
+                Saying::Error(text) => self.error(&text),
+            }
+        }
+    }
+
+    /// Whether the sum of a migrate is to be said now: once.
+    pub(super) fn sums_up(&self) -> bool {
+        !self.summed.replace(true)
+    }
+
+    /// The next verb begins.
+    pub(super) fn begin(&self) {
+        self.later.take();
+        self.summed.set(false);
     }
 
     /// A line of the usual kind.

@@ -7,8 +7,8 @@ use std::time::Instant;
 use serde_json::Value;
 use whimbrel_cli::printer::counted;
 
-use super::answer::time;
-use super::console::Console;
+use super::answer::{migrated, named, time};
+use super::console::{Console, Saying};
 use super::place::Place;
 use crate::cli::Verb;
 use crate::report::Listener;
@@ -41,6 +41,10 @@ pub(super) struct Lines {
     out_of_order: bool,
     group: bool,
     baseline_on_migrate: bool,
+    /// The version of a baseline row.
+    baseline: String,
+    /// How many scripts were applied, and the version of the last of them that has one.
+    applied: RefCell<(usize, Option<String>)>,
     began: Instant,
     /// What has been said and is not to be said again.
     said: RefCell<BTreeSet<&'static str>>,
@@ -61,6 +65,8 @@ impl Lines {
             out_of_order: migration.out_of_order,
             group: migration.group,
             baseline_on_migrate: migration.baseline_on_migrate,
+            baseline: migration.baseline_version.as_str().to_owned(),
+            applied: RefCell::default(),
             began: Instant::now(),
             said: RefCell::default(),
         }
@@ -120,7 +126,8 @@ impl Lines {
         let dialect = self.place.borrow().dialect();
         if self.group && !dialect.transactional_ddl() && self.is_new("group") {
             let product = dialect.name();
-            self.console.warning(&format!("{GROUP} {product} may cause undefined behavior in Flyway"));
+            let text = format!("{GROUP} {product} may cause undefined behavior in Flyway");
+            self.console.later(Saying::Warning(text));
         }
         if !self.is_new("version") {
             return;
@@ -132,27 +139,29 @@ impl Lines {
             None if line["has_rows"] == true => "null",
             None => "<< Empty Schema >>",
         };
-        self.console.line(format!("Current version of schema {schema}: {before}"));
+        let later = |saying| self.console.later(saying);
+        later(Saying::Line(format!("Current version of schema {schema}: {before}")));
         if self.out_of_order {
-            self.console.warning(&out_of_order(&self.place.borrow()));
+            later(Saying::Warning(out_of_order(&self.place.borrow())));
         }
         if line["future"] == true && line["set_empty"] == true {
-            self.console.error(&format!(
+            later(Saying::Error(format!(
                 "Schema {schema} has version {before}, but no migration could be resolved in the configured locations !"
-            ));
+            )));
         } else if let Some(latest) = line["latest"].as_str().filter(|_| line["future"] == true) {
-            self.console.warning(&format!(
+            later(Saying::Warning(format!(
                 "Schema {schema} has a version ({before}) that is newer than the latest available migration ({latest}) !"
-            ));
+            )));
         }
         if let Some(failed) = line["failed_future"].as_str() {
-            self.console.warning(&format!(
+            later(Saying::Warning(format!(
                 "Schema {schema} contains a failed future migration to version {failed} !"
-            ));
+            )));
         }
     }
 
     fn begins(&self, line: &Value) {
+        self.console.flush();
         let text = |name: &str| line[name].as_str().unwrap_or_default();
         let mode = match text("run_mode") {
             "statement-by-statement" => " [non-transactional]",
@@ -162,10 +171,35 @@ impl Lines {
         let (schema, description) = (self.schema(), text("description"));
         self.console.line(match line["version"].as_str() {
             Some(version) => {
-                format!("Migrating schema {schema} to version \"{version} - {description}\"{order}{mode}")
+                format!(
+                    "Migrating schema {schema} to version \"{}\"{order}{mode}",
+                    named(version, description)
+                )
             }
             None => format!("Migrating schema {schema} with repeatable migration \"{description}\"{mode}"),
         });
+    }
+
+    /// What has its place before a callback of this event.
+    fn before_callback(&self, event: &str) {
+        const BEFORE_THE_PLAN: [&str; 8] = [
+            "afterConnect",
+            "beforeValidate",
+            "afterValidate",
+            "createSchema",
+            "beforeCreateSchema",
+            "beforeBaseline",
+            "afterBaseline",
+            "beforeMigrate",
+        ];
+        if !BEFORE_THE_PLAN.contains(&event) {
+            self.console.flush();
+        }
+        if matches!(event, "afterMigrateApplied" | "afterMigrate") && self.console.sums_up() {
+            let (count, last) = &*self.applied.borrow();
+            let took = u64::try_from(self.began.elapsed().as_millis()).unwrap_or_default();
+            migrated(&self.console, &self.place.borrow(), (*count, last.as_deref()), took);
+        }
     }
 
     fn makes_table(&self, line: &Value, table: &str) {
@@ -175,6 +209,9 @@ impl Lines {
         }
         let how = if with_baseline { " with baseline" } else { "" };
         self.console.line(format!("Creating Schema History table {table}{how} ..."));
+        if self.verb == Verb::Migrate && with_baseline {
+            self.console.line(format!("Successfully baselined schema with version: {}", self.baseline));
+        }
     }
 
     fn notice(&self, line: &Value) {
@@ -205,15 +242,24 @@ impl Listener for Lines {
         match text("event") {
             "connected" => self.connected(line),
             "files-listed" => self.files(line),
-            "history-missing" if self.verb != Verb::Baseline && self.is_new("missing") => {
+            // A baseline says nothing of it, and a repair says it in its own place.
+            "history-missing"
+                if !matches!(self.verb, Verb::Baseline | Verb::Repair) && self.is_new("missing") =>
+            {
                 let table = self.place.borrow().table();
                 self.console.line(format!("Schema history table {table} does not exist yet"));
             }
             "validated" => self.validated(line),
             "planned" => self.planned(line),
             "script-started" => self.begins(line),
+            "script-applied" => {
+                let (count, last) = self.applied.take();
+                let version = line["version"].as_str().map(str::to_owned);
+                self.applied.replace((count + 1, version.or(last)));
+            }
             "callback-started" => {
                 let (callback, description) = (text("callback"), text("description"));
+                self.before_callback(callback);
                 self.console.line(format!("Executing SQL callback: {callback} - {description}"));
             }
             "notice" => self.notice(line),
