@@ -179,7 +179,9 @@ pub static REASONS: &[Reason] = &[
         applies: |situation, differences| {
             situation.fails_with(differences, "Incomplete statement")
                 || situation.fails_with(differences, "unable to decrease block depth")
-                || (situation.column == Column::Vector && is_cut_otherwise(situation.content))
+                || (situation.column == Column::Vector
+                    && differences.iter().all(is_cut_elsewhere)
+                    && is_cut_otherwise(situation.content))
         },
     },
     Reason {
@@ -349,6 +351,22 @@ fn is_concurrent(script: &str) -> bool {
         || script.contains("CLUSTER")
 }
 
+/// Whether both sides have the same text and cut it at other places, or one of them cannot cut it at all.
+fn is_cut_elsewhere(difference: &Difference) -> bool {
+    let text_of = |statements: &Value| {
+        let all = statements.as_array().into_iter().flatten().map(|statement| text(&statement[2]));
+        all.flat_map(str::chars)
+            .filter(|letter| !letter.is_whitespace() && *letter != ';')
+            .collect::<String>()
+    };
+    let (expected, got) = (&difference.expected, &difference.got);
+    difference.what == "statements"
+        && (!expected.is_array()
+            || !got.is_array()
+            || text_of(expected) == text_of(got)
+            || expected.as_array().map(Vec::len) < got.as_array().map(Vec::len))
+}
+
 fn is_cut_otherwise(script: &str) -> bool {
     let upper = script.to_uppercase();
     let pair = |first: u8, second: fn(&u8) -> bool| {
@@ -402,6 +420,17 @@ mod tests {
                 "docs/flyway.md does not name {}",
                 reason.slug
             );
+        }
+    }
+
+    #[test]
+    fn every_parameter_stands_in_the_documentation() {
+        let page = fs_err::read_to_string(crate::testbed::repository().join("docs/flyway.md"))
+            .expect("the page is there");
+        let words: Vec<&str> =
+            page.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '.').collect();
+        for parameter in whimbrel_migrate::flyway::parameter::PARAMETERS {
+            assert!(words.contains(&parameter.name), "docs/flyway.md does not name {}", parameter.name);
         }
     }
 
