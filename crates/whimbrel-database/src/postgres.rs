@@ -152,6 +152,11 @@ impl Postgres {
         outcome(self.driver.finish_copy().await)
     }
 
+    /// As of the last answer.
+    pub(crate) fn in_transaction(&self) -> bool {
+        self.driver.in_transaction()
+    }
+
     pub(crate) async fn commit(&mut self) -> Result<(), DatabaseError> {
         self.query("COMMIT").await.map(drop)
     }

@@ -371,6 +371,23 @@ impl Session {
         self.begin_again().await
     }
 
+    /// The same inside of a transaction that is open and stays so. Where a reset needs a new connection or ends the
+    /// transaction, nothing is done.
+    pub async fn reset_within(&mut self) -> Result<(), DatabaseError> {
+        match &mut self.engine {
+            Engine::Postgres(engine) => engine.reset().await,
+            Engine::MySql(_) | Engine::Sqlite(_) => Ok(()),
+        }
+    }
+
+    /// Whether a transaction is open, where the server says so with each answer.
+    pub fn in_transaction(&self) -> Option<bool> {
+        match &self.engine {
+            Engine::Postgres(engine) => Some(engine.in_transaction()),
+            Engine::MySql(_) | Engine::Sqlite(_) => None,
+        }
+    }
+
     async fn begin_again(&mut self) -> Result<(), DatabaseError> {
         match self.beginning.clone() {
             Some(sql) => self.query(&sql).await.map(drop),

@@ -56,6 +56,8 @@ pub(crate) struct Driver {
     more_notices: usize,
     /// Whether an error waits in the inbox.
     refused: bool,
+    /// Whether a transaction was open after the last query.
+    in_transaction: bool,
     server_version: String,
 }
 
@@ -128,6 +130,7 @@ impl Driver {
         Self {
             silence,
             is_silent: false,
+            in_transaction: false,
             transport,
             incoming: BytesMut::with_capacity(READ),
             outgoing: BytesMut::with_capacity(1024),
@@ -146,6 +149,11 @@ impl Driver {
         let mut numbers = self.server_version.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
         let mut next = || numbers.next().and_then(Result::ok).unwrap_or_default();
         next() * 10_000 + next()
+    }
+
+    /// Whether a transaction was open, or had failed, after the last query that was answered.
+    pub(crate) fn in_transaction(&self) -> bool {
+        self.in_transaction
     }
 
     /// Sends the text as one simple query; its answer is fetched later.
@@ -263,7 +271,8 @@ impl Driver {
         into: &mut Answer,
     ) -> Result<bool, DatabaseError> {
         match message {
-            Message::ReadyForQuery(_) => {
+            Message::ReadyForQuery(body) => {
+                self.in_transaction = body.status() != b'I';
                 self.under_way = self.under_way.saturating_sub(1);
                 return Ok(true);
             }

@@ -84,6 +84,11 @@ impl From<&Statement<'_>> for StatementPlace {
 }
 
 impl StatementPlace {
+    /// The line in which the statement ends.
+    pub(super) fn last_line(&self) -> u64 {
+        self.text_place.line + self.text.bytes().filter(|byte| *byte == b'\n').count() as u64
+    }
+
     /// Line and column in the script of a character of the statement, counted from 1 as the server does.
     fn locate(&self, position: usize) -> (u64, u64) {
         let (mut line, mut column) = (self.text_place.line, self.text_place.column);

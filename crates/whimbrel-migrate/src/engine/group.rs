@@ -76,7 +76,7 @@ impl Engine<'_> {
         started: Instant,
     ) -> Result<NewRow, Interruption> {
         let ours = |what| move |error| Interruption::Ours(Failure::database(what)(error));
-        self.session.reset().await.map_err(ours("reset the session"))?;
+        self.session.reset_within().await.map_err(ours("reset the session"))?;
         if self.turns_to_repeatables(step.id) {
             self.fire_inside(Event::AfterVersioned).await?;
             self.fire_inside(Event::BeforeRepeatables).await?;
@@ -90,7 +90,7 @@ impl Engine<'_> {
         self.run_statements(step.id, &text).await?;
         self.fire_inside(Event::AfterEachMigrate).await?;
         self.patience.check().map_err(Interruption::Stopped)?;
-        self.session.reset().await.map_err(ours("reset the session"))?;
+        self.session.reset_within().await.map_err(ours("reset the session"))?;
         let time = whole(millis(started));
         let row = NewRow::of_script(self.set.script(step.id), rank, time, true);
         self.session.append_history(&self.table, &row).await.map_err(ours("write the history row"))?;
