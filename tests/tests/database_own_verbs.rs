@@ -340,3 +340,47 @@ fn row_19_a_pool_in_transaction_mode_is_refused_before_anything_is_done_and_one_
     through(&pooler).expect_code(0);
     assert_eq!(shop.database.version().as_deref(), Some("3"));
 }
+
+#[test]
+fn a_checksum_that_differs_without_an_edit_is_explained() {
+    let text = "CREATE TABLE ruf (laut text);\nINSERT INTO ruf VALUES ('kr\u{e4}chzen');\n";
+    let view = "CREATE OR REPLACE VIEW v AS SELECT '${greeting}' AS g;\n";
+    let shop = Shop::new(&[("V1__a.sql", text), ("V2__b.sql", "SELECT 2;\n"), ("R__v.sql", view)]);
+    let hello = ["--placeholder", "greeting=hello"];
+    let run = |verb: &str| shop.run(verb, &hello);
+    run("migrate").expect_code(0);
+    let mismatch = |shop: &Shop| {
+        let ended = shop.run("validate", &[&hello[..], &["--format", "json"]].concat()).expect_code(6);
+        let document: serde_json::Value = serde_json::from_str(&ended.stdout).expect("a document");
+        let finding = document["databases"][0]["findings"][0].clone();
+        assert_eq!(finding["slug"], "checksum-mismatch", "{document}");
+        finding["next_step"].as_str().expect("a next step").to_owned()
+    };
+    // Saved as ISO-8859-1, as its side file says: the same letters, the same checksum.
+    let latin1: Vec<u8> = text.chars().map(|character| character as u8).collect();
+    fs_err::write(shop.project.file("sql/V1__a.sql"), &latin1).expect("files can be written");
+    shop.write("V1__a.sql.conf", "encoding=ISO-8859-1\n");
+    run("validate").expect_code(0);
+    shop.remove("V1__a.sql.conf");
+    // A tool read it wrongly and saved that as UTF-8.
+    let twice: String = text.bytes().map(char::from).collect();
+    shop.write("V1__a.sql", &twice);
+    assert!(mismatch(&shop).contains("a tool read it as ISO-8859-1"), "{}", mismatch(&shop));
+    // An editor that leaves blanks.
+    shop.write("V1__a.sql", &text.replace('\n', " \n"));
+    assert!(mismatch(&shop).contains("(trailing-blanks-only): save the file as it was, or run repair"));
+    let refused = run("migrate").expect_code(6);
+    says(&refused, &["trailing-blanks-only"]);
+    let shown = run("info").expect_code(0);
+    says(&shown, &["V1__a.sql has another checksum: only blanks at the ends of lines are new"]);
+    // A row by a tool that counts line ends, which were CRLF.
+    shop.write("V1__a.sql", text);
+    // CRC-32 of "SELECT 2;" with CR and LF.
+    shop.database.ask("UPDATE flyway_schema_history SET checksum = -1345757762 WHERE version = '2'");
+    assert!(mismatch(&shop).contains("counts line ends (CRLF) (line-ends-only)"), "{}", mismatch(&shop));
+    shop.run("repair", &hello).expect_code(0);
+    run("validate").expect_code(0);
+    // An edit stays an edit.
+    shop.write("V2__b.sql", "SELECT 3;\n");
+    assert!(mismatch(&shop).starts_with("revert the file to what was applied"));
+}
