@@ -54,6 +54,15 @@ fn slugs(report: &Report) -> Vec<&'static str> {
     report.findings.iter().map(|finding| finding.slug.as_str()).collect()
 }
 
+#[test_case("sqlite:/var/lib/shop.db", &[]; "sqlite")]
+#[test_case("jdbc:sqlite:shop.db?foreign_keys=on", &[]; "sqlite for java")]
+#[test_case("sqlite:a%2.db", &["url-percent-encoding"]; "sqlite with a torn escape")]
+fn a_file_needs_no_user_and_no_host(url: &str, expected: &[&str]) {
+    let keys = Keys { url: Some("URL".into()), ..Keys::default() };
+    let contract = DatabaseContract::try_new("platform", "platform-db", keys).expect("the names are valid");
+    assert_eq!(slugs(&check_values(&contract, &[("URL", url)])), expected);
+}
+
 const GOOD: &str = "postgres://app:s3cret@db:5432/platform";
 
 #[test_case(GOOD, "app", "s3cret", &[]; "clean")]

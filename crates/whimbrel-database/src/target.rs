@@ -215,6 +215,14 @@ pub enum TargetError {
         "the port in the database URL is not a number (is a character of the password not percent-encoded?)"
     )]
     Port,
+    /// `user:password@` in a URL of PostgreSQL's JDBC driver.
+    #[error("a jdbc:postgresql: URL has no user:password@ before its host (write ?user=…&password=…)")]
+    JdbcLogin,
+    /// More than one `@` before the path: one of them belongs to a password.
+    #[error(
+        "the user or password in the database URL has a special character that is not encoded (write %40 for @)"
+    )]
+    SpecialCharacter,
     /// A percent sign is not followed by two hexadecimal digits of UTF-8.
     #[error("a percent-encoding in the database URL is wrong (write %25 for a percent sign)")]
     Encoding,

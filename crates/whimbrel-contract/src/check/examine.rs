@@ -25,6 +25,10 @@ pub(super) fn examine(notes: &mut Notes<'_>, values: &Values, demand: Demand) ->
         .collect();
     check_port(notes, plain.get(&KeyRole::Port));
     check_agreement(notes, &plain, &urls);
+    if urls.iter().any(|(_, url)| url.file.is_some()) {
+        // A file has neither host nor user, and nobody logs in.
+        return None;
+    }
     let spoilt = !notes.findings.is_empty();
     let credentials = assemble(&plain, &urls);
     if spoilt && credentials.is_none() {

@@ -16,6 +16,8 @@ pub struct ConnectionUrl {
     pub port: Option<u16>,
     /// The database's name.
     pub name: Option<String>,
+    /// The file of an SQLite database, or `:memory:`; then there is neither host, port, name nor user.
+    pub file: Option<String>,
     /// The role that logs in.
     pub user: Option<String>,
     /// Its password.
@@ -33,8 +35,10 @@ impl fmt::Debug for ConnectionUrl {
 /// Why a URL cannot be used. The texts are constant, so that no part of the URL is in them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlProblem {
-    /// It does not begin like a URL of PostgreSQL, MySQL or MariaDB.
-    #[error("does not begin with postgres://, postgresql://, mysql://, mariadb:// or jdbc: and one of them")]
+    /// It does not begin like a URL of PostgreSQL, MySQL, MariaDB or SQLite.
+    #[error(
+        "does not begin with postgres://, postgresql://, mysql://, mariadb://, sqlite: or jdbc: and one of them"
+    )]
     Scheme,
     /// A special character stands there as it is, or `%` is not followed by two hexadecimal digits.
     #[error("has a special character in the user, password or database that is not percent-encoded")]
@@ -64,51 +68,63 @@ impl UrlProblem {
     }
 }
 
-/// Which rules hold.
+/// Which rules a URL is written by.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Dialect {
+enum UrlForm {
     Libpq,
     Jdbc,
     /// MySQL's and MariaDB's, which are written as libpq's.
     MySql,
     /// And those of their JDBC drivers, which have parameters of their own.
     MySqlJdbc,
+    /// A file of SQLite.
+    Sqlite,
+    /// And as the JDBC driver writes it: the path stands as it is.
+    SqliteJdbc,
 }
 
-impl Dialect {
+impl UrlForm {
     fn is_jdbc(self) -> bool {
         matches!(self, Self::Jdbc | Self::MySqlJdbc)
     }
 }
 
 /// How a URL begins, and what rules follow from that.
-const SCHEMES: [(&str, Dialect); 7] = [
-    ("postgres://", Dialect::Libpq),
-    ("postgresql://", Dialect::Libpq),
-    ("jdbc:postgresql:", Dialect::Jdbc),
-    ("mysql://", Dialect::MySql),
-    ("mariadb://", Dialect::MySql),
-    ("jdbc:mysql://", Dialect::MySqlJdbc),
-    ("jdbc:mariadb://", Dialect::MySqlJdbc),
+const SCHEMES: [(&str, UrlForm); 9] = [
+    ("postgres://", UrlForm::Libpq),
+    ("postgresql://", UrlForm::Libpq),
+    ("jdbc:postgresql:", UrlForm::Jdbc),
+    ("mysql://", UrlForm::MySql),
+    ("mariadb://", UrlForm::MySql),
+    ("jdbc:mysql://", UrlForm::MySqlJdbc),
+    ("jdbc:mariadb://", UrlForm::MySqlJdbc),
+    ("sqlite:", UrlForm::Sqlite),
+    ("jdbc:sqlite:", UrlForm::SqliteJdbc),
 ];
+
+/// An SQLite database that lives as long as its connection.
+const MEMORY: &str = ":memory:";
 
 /// The port of a MySQL or MariaDB that names none.
 const MYSQL_PORT: u16 = 3306;
 
-/// Parses the URLs of PostgreSQL, MySQL and MariaDB, and those of their JDBC drivers.
+/// Parses the URLs of PostgreSQL, MySQL, MariaDB and SQLite, and those of their JDBC drivers.
 ///
 /// # Errors
 /// See [`UrlProblem`].
 pub fn parse_url(url: &str) -> Result<ConnectionUrl, UrlProblem> {
-    let known = SCHEMES.iter().find_map(|(scheme, dialect)| Some((*dialect, url.strip_prefix(scheme)?)));
-    let (dialect, rest) = known.ok_or(UrlProblem::Scheme)?;
-    let rest = if dialect == Dialect::Jdbc { jdbc_rest(rest) } else { rest.to_owned() };
+    let known = SCHEMES.iter().find_map(|(scheme, form)| Some((*form, url.strip_prefix(scheme)?)));
+    let (form, rest) = known.ok_or(UrlProblem::Scheme)?;
+    if matches!(form, UrlForm::Sqlite | UrlForm::SqliteJdbc) {
+        return parse_file(form, rest);
+    }
+    let rest = if form == UrlForm::Jdbc { jdbc_rest(rest) } else { rest.to_owned() };
     if rest.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(UrlProblem::PercentEncoding);
     }
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at(end);
-    let (user_info, host_port) = split_authority(dialect, authority, tail)?;
+    let (user_info, host_port) = split_authority(form, authority, tail)?;
     let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
     if path.contains(['#', '@']) || query.contains('#') {
         return Err(UrlProblem::PercentEncoding);
@@ -122,11 +138,32 @@ pub fn parse_url(url: &str) -> Result<ConnectionUrl, UrlProblem> {
     if name.contains('/') {
         return Err(UrlProblem::PercentEncoding);
     }
-    parsed.name = not_empty(decode(dialect, name)?);
-    read_query(dialect, &mut parsed, query)?;
-    if matches!(dialect, Dialect::MySql | Dialect::MySqlJdbc) {
+    parsed.name = not_empty(decode(form, name)?);
+    read_query(form, &mut parsed, query)?;
+    if matches!(form, UrlForm::MySql | UrlForm::MySqlJdbc) {
         parsed.port.get_or_insert(MYSQL_PORT);
     }
+    Ok(parsed)
+}
+
+/// `path`, `//path`, `file:path`, `:memory:` or nothing, and pragmas behind `?`.
+fn parse_file(form: UrlForm, rest: &str) -> Result<ConnectionUrl, UrlProblem> {
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    if path.chars().any(char::is_control) {
+        return Err(UrlProblem::Invalid);
+    }
+    let path = path.strip_prefix("//").filter(|_| form == UrlForm::Sqlite).unwrap_or(path);
+    let file = match path.strip_prefix("file:") {
+        // A URI is encoded, whoever writes it.
+        Some(uri) => decode(UrlForm::Sqlite, uri.strip_prefix("//").unwrap_or(uri))?,
+        None if form == UrlForm::SqliteJdbc => path.to_owned(),
+        None => decode(form, path)?,
+    };
+    let mut parsed = ConnectionUrl {
+        file: Some(not_empty(file).unwrap_or(MEMORY.to_owned())),
+        ..ConnectionUrl::default()
+    };
+    read_query(form, &mut parsed, query)?;
     Ok(parsed)
 }
 
@@ -142,19 +179,19 @@ fn jdbc_rest(rest: &str) -> String {
 /// Splits `user:password@host:port`. A second `@`, or one behind the authority, belongs to a
 /// password that is not encoded.
 fn split_authority<'a>(
-    dialect: Dialect,
+    form: UrlForm,
     authority: &'a str,
     tail: &str,
 ) -> Result<(Option<&'a str>, &'a str), UrlProblem> {
-    match (authority.matches('@').count(), dialect) {
-        (0, _) if !dialect.is_jdbc() && has_torn_password(authority, tail) => {
+    match (authority.matches('@').count(), form) {
+        (0, _) if form != UrlForm::Jdbc && has_torn_password(authority, tail) => {
             Err(UrlProblem::PercentEncoding)
         }
         (0, _) => Ok((None, authority)),
-        (1, _) if !dialect.is_jdbc() => {
+        (1, _) if form != UrlForm::Jdbc => {
             Ok(authority.split_once('@').map_or((None, authority), |(info, host)| (Some(info), host)))
         }
-        _ if dialect.is_jdbc() => Err(UrlProblem::JdbcUserInfo),
+        _ if form == UrlForm::Jdbc => Err(UrlProblem::JdbcUserInfo),
         _ => Err(UrlProblem::PercentEncoding),
     }
 }
@@ -172,8 +209,8 @@ fn read_user_info(parsed: &mut ConnectionUrl, user_info: &str) -> Result<(), Url
         Some((user, password)) => (user, Some(password)),
         None => (user_info, None),
     };
-    parsed.user = not_empty(decode(Dialect::Libpq, user)?);
-    let password = password.map(|p| decode(Dialect::Libpq, p)).transpose()?;
+    parsed.user = not_empty(decode(UrlForm::Libpq, user)?);
+    let password = password.map(|p| decode(UrlForm::Libpq, p)).transpose()?;
     parsed.password = password.and_then(not_empty).map(SecretString::from);
     Ok(())
 }
@@ -196,7 +233,7 @@ fn read_host_port(text: &str) -> Result<(Option<String>, Option<u16>), UrlProble
         Some((host, port)) => (host, read_port(port)?),
         None => (text, None),
     };
-    let host = decode(Dialect::Libpq, host)?;
+    let host = decode(UrlForm::Libpq, host)?;
     if !host.starts_with('/') && !host.chars().all(is_host_character) {
         return Err(UrlProblem::Invalid);
     }
@@ -215,18 +252,18 @@ fn read_port(text: &str) -> Result<Option<u16>, UrlProblem> {
 }
 
 /// Parameters that name what the authority and the path name win over those, as in libpq.
-fn read_query(dialect: Dialect, parsed: &mut ConnectionUrl, query: &str) -> Result<(), UrlProblem> {
+fn read_query(form: UrlForm, parsed: &mut ConnectionUrl, query: &str) -> Result<(), UrlProblem> {
     let mut parameters = Parameters::default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = match (pair.split_once('='), dialect) {
+        let (name, value) = match (pair.split_once('='), form) {
             (Some(pair), _) => pair,
-            (None, Dialect::Libpq) => return Err(UrlProblem::Invalid),
+            (None, UrlForm::Libpq) => return Err(UrlProblem::Invalid),
             (None, _) => (pair, ""),
         };
-        if dialect == Dialect::Libpq && value.contains('=') {
+        if form == UrlForm::Libpq && value.contains('=') {
             return Err(UrlProblem::Invalid);
         }
-        parameters.insert(decode(dialect, name)?, decode(dialect, value)?);
+        parameters.insert(decode(form, name)?, decode(form, value)?);
     }
     let mut take = |name: &str| parameters.remove(name).and_then(not_empty);
     if let Some(user) = take("user") {
@@ -235,8 +272,8 @@ fn read_query(dialect: Dialect, parsed: &mut ConnectionUrl, query: &str) -> Resu
     if let Some(password) = take("password") {
         parsed.password = Some(password.into());
     }
-    match dialect {
-        Dialect::Libpq => {
+    match form {
+        UrlForm::Libpq => {
             if let Some(host) = take("host") {
                 (parsed.host, _) =
                     if host.starts_with('/') { (Some(host), None) } else { read_host_port(&host)? };
@@ -248,8 +285,8 @@ fn read_query(dialect: Dialect, parsed: &mut ConnectionUrl, query: &str) -> Resu
                 parsed.name = Some(name);
             }
         }
-        Dialect::Jdbc => translate_jdbc(&mut parameters),
-        Dialect::MySql | Dialect::MySqlJdbc => {}
+        UrlForm::Jdbc => translate_jdbc(&mut parameters),
+        UrlForm::MySql | UrlForm::MySqlJdbc | UrlForm::Sqlite | UrlForm::SqliteJdbc => {}
     }
     parsed.parameters = parameters;
     Ok(())
@@ -274,14 +311,14 @@ fn translate_jdbc(parameters: &mut Parameters) {
 }
 
 /// Percent-decoding that refuses what it does not understand. In JDBC's form `+` is a space.
-fn decode(dialect: Dialect, text: &str) -> Result<String, UrlProblem> {
+fn decode(form: UrlForm, text: &str) -> Result<String, UrlProblem> {
     let bytes = text.as_bytes();
     let is_hex = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);
     let whole = bytes.iter().enumerate().all(|(at, b)| *b != b'%' || (is_hex(at + 1) && is_hex(at + 2)));
     if !whole {
         return Err(UrlProblem::PercentEncoding);
     }
-    let text = if dialect.is_jdbc() { text.replace('+', " ") } else { text.to_owned() };
+    let text = if form.is_jdbc() { text.replace('+', " ") } else { text.to_owned() };
     let decoded = percent_encoding::percent_decode_str(&text).decode_utf8();
     let decoded = decoded.map_err(|_| UrlProblem::PercentEncoding)?;
     if decoded.contains('\0') { Err(UrlProblem::Invalid) } else { Ok(decoded.into_owned()) }
@@ -313,6 +350,7 @@ mod tests {
     #[test_case("postgres://u@/d?host=/tmp/s&port=1", (Some("/tmp/s"), Some(1), Some("d"), Some("u"), None))]
     #[test_case("mysql://u:p@h/d?useSSL", (Some("h"), Some(3306), Some("d"), Some("u"), Some("p")))]
     #[test_case("jdbc:mariadb://h:6543/d?user=u&password=p&sslMode=trust", ALL)]
+    #[test_case("jdbc:mysql://u:p@h:6543/d", ALL)]
     #[test_case("postgres://h", (Some("h"), None, None, None, None))]
     #[test_case("postgres:///d", (None, None, Some("d"), None, None))]
     #[test_case("jdbc:postgresql:d", (None, None, Some("d"), None, None))]
@@ -331,7 +369,6 @@ mod tests {
 
     #[test_case("oracle://u:p@h/d", UrlProblem::Scheme)]
     #[test_case("mysql://u:p@h@x/d", UrlProblem::PercentEncoding)]
-    #[test_case("jdbc:mysql://u:p@h/d", UrlProblem::JdbcUserInfo)]
     #[test_case("postgres:/u:p@h/d", UrlProblem::Scheme)]
     #[test_case("h:5432/d", UrlProblem::Scheme)]
     #[test_case("postgres://u:p@x@h/d", UrlProblem::PercentEncoding)]
@@ -350,6 +387,17 @@ mod tests {
     #[test_case("jdbc:postgresql://u:p@h/d", UrlProblem::JdbcUserInfo)]
     fn bad_urls_are_refused(url: &str, expected: UrlProblem) {
         assert_eq!(parse_url(url).unwrap_err(), expected);
+    }
+
+    #[test_case("sqlite:/var/lib/shop%20a.db?mode=ro" => "/var/lib/shop a.db")]
+    #[test_case("sqlite:///var/shop.db" => "/var/shop.db")]
+    #[test_case("jdbc:sqlite:my 100%.db" => "my 100%.db")]
+    #[test_case("jdbc:sqlite:file:/a/b%20c.db" => "/a/b c.db")]
+    #[test_case("sqlite::memory:" => ":memory:")]
+    fn sqlite_urls_name_a_file(url: &str) -> String {
+        let parsed = parse_url(url).unwrap();
+        assert_eq!((&parsed.host, parsed.port, &parsed.name, &parsed.user), (&None, None, &None, &None));
+        parsed.file.unwrap()
     }
 
     #[test]

@@ -28,9 +28,9 @@ pub(super) const PASSED_OVER: [&str; 14] = [
 ];
 
 /// `//…` as for all servers. MariaDB's driver also has a word for failover there, which is left to the order of hosts.
-pub(super) fn parse_location(target: &mut Target, location: &str) -> Result<(), TargetError> {
+pub(super) fn parse_location(target: &mut Target, location: &str, jdbc: bool) -> Result<(), TargetError> {
     let location = location.strip_prefix("//").ok_or(TargetError::Scheme)?;
-    parse_server(target, location)
+    parse_server(target, location, jdbc)
 }
 
 /// Whether the parameter means something here. Names are compared as the drivers do, without regard to case.

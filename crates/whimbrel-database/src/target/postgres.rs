@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::url::{decode, non_empty, parse_port, parse_server};
+use super::url::{decode_as, non_empty, parse_port, parse_server};
 use super::{ChannelBindingMode, Endpoint, EngineKind, ServerKind, Target, TargetError, TlsMode};
 
 /// Parameters of libpq and of the JDBC driver that change nothing here. They may be told by their name wherever they
@@ -31,12 +31,16 @@ pub(super) const PASSED_OVER: [&str; 15] = [
 /// `//…` as for all servers; JDBC also knows the database alone.
 pub(super) fn parse_location(target: &mut Target, location: &str, jdbc: bool) -> Result<(), TargetError> {
     if let Some(location) = location.strip_prefix("//") {
-        return parse_server(target, location);
+        // The driver of Java would take `user:password@` for a host.
+        if jdbc && location.split('/').next().is_some_and(|authority| authority.contains('@')) {
+            return Err(TargetError::JdbcLogin);
+        }
+        return parse_server(target, location, jdbc);
     }
     if !jdbc {
         return Err(TargetError::Scheme);
     }
-    target.database = non_empty(&decode(location.trim_start_matches('/'))?);
+    target.database = non_empty(&decode_as(location.trim_start_matches('/'), jdbc)?);
     Ok(())
 }
 

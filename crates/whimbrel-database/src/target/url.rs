@@ -28,10 +28,10 @@ pub(super) fn parse(url: &str) -> Result<(Target, Vec<TargetWarning>), TargetErr
     let mut target = Target::of_engine(engine, "localhost", None, None);
     match engine {
         EngineKind::PostgreSql => postgres::parse_location(&mut target, location, jdbc)?,
-        EngineKind::MySql => mysql::parse_location(&mut target, location)?,
+        EngineKind::MySql => mysql::parse_location(&mut target, location, jdbc)?,
         EngineKind::Sqlite => sqlite::parse_location(&mut target, location, jdbc)?,
     }
-    let warnings = apply_parameters(&mut target, query)?;
+    let warnings = apply_parameters(&mut target, query, jdbc)?;
     Ok((target, warnings))
 }
 
@@ -58,12 +58,12 @@ fn is_known(name: &str) -> bool {
     postgres::PASSED_OVER.contains(&name) || mysql::PASSED_OVER.contains(&name.to_ascii_lowercase().as_str())
 }
 
-fn apply_parameters(target: &mut Target, query: &str) -> Result<Vec<TargetWarning>, TargetError> {
+fn apply_parameters(target: &mut Target, query: &str, jdbc: bool) -> Result<Vec<TargetWarning>, TargetError> {
     let mut warnings = Vec::new();
     let mut after_password = false;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let (name, value) = (decode(name)?, decode(value)?);
+        let (name, value) = (decode_as(name, jdbc)?, decode_as(value, jdbc)?);
         let known = match target.engine {
             EngineKind::PostgreSql => postgres::apply_parameter(target, &name, &value)?,
             EngineKind::MySql => mysql::apply_parameter(target, &name, &value)?,
@@ -81,14 +81,15 @@ fn apply_parameters(target: &mut Target, query: &str) -> Result<Vec<TargetWarnin
 }
 
 /// `//[user[:password]@]host[:port][,host[:port]…][/database]`, without the slashes at its beginning.
-pub(super) fn parse_server(target: &mut Target, location: &str) -> Result<(), TargetError> {
-    // The last `@` before the path: libpq's users often leave one in a password.
+pub(super) fn parse_server(target: &mut Target, location: &str, jdbc: bool) -> Result<(), TargetError> {
     let (authority, database) = match location.find('/') {
         Some(slash) => (&location[..slash], &location[slash + 1..]),
         None => (location, ""),
     };
-    let (login, hosts) = match authority.rfind('@') {
-        Some(at) => (Some(&authority[..at]), &authority[at + 1..]),
+    let (login, hosts) = match authority.split_once('@') {
+        // libpq takes the rest of such a password for a host: nobody knows which one was meant.
+        Some((_, hosts)) if hosts.contains('@') => return Err(TargetError::SpecialCharacter),
+        Some((login, hosts)) => (Some(login), hosts),
         None => (None, authority),
     };
     if let Some(login) = login {
@@ -103,7 +104,7 @@ pub(super) fn parse_server(target: &mut Target, location: &str) -> Result<(), Ta
         target.endpoints =
             hosts.split(',').map(|host| parse_endpoint(target.engine, host)).collect::<Result<_, _>>()?;
     }
-    target.database = non_empty(&decode(database)?);
+    target.database = non_empty(&decode_as(database, jdbc)?);
     Ok(())
 }
 
@@ -131,6 +132,11 @@ pub(super) fn parse_port(port: &str) -> Result<u16, TargetError> {
 
 pub(super) fn non_empty(value: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
+}
+
+/// The drivers of Java decode as a form is decoded: there `+` is a blank.
+pub(super) fn decode_as(text: &str, jdbc: bool) -> Result<String, TargetError> {
+    if jdbc { decode(&text.replace('+', " ")) } else { decode(text) }
 }
 
 pub(super) fn decode(text: &str) -> Result<String, TargetError> {
@@ -175,9 +181,16 @@ mod tests {
     }
 
     #[test]
-    fn an_at_sign_in_the_password_needs_no_encoding() {
-        let target = parsed("postgresql://app:p@ss@db/shop");
-        assert_eq!((password(&target), target.endpoints[0].host.as_str()), ("p@ss", "db"));
+    fn an_at_sign_in_the_password_is_encoded_or_refused() {
+        assert_eq!(password(&parsed("postgresql://app:p%40ss@db/shop")), "p@ss");
+        let error = Target::parse(&SecretString::from("postgresql://app:p@ss@db/shop")).unwrap_err();
+        assert!(matches!(error, TargetError::SpecialCharacter), "{error:?}");
+    }
+
+    #[test]
+    fn a_plus_is_a_blank_where_java_reads_it() {
+        assert_eq!(password(&parsed("jdbc:postgresql://h/d?user=u&password=a+b%2B")), "a b+");
+        assert_eq!(password(&parsed("postgres://h/d?user=u&password=a+b%2B")), "a+b+");
     }
 
     #[test]
