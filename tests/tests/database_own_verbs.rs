@@ -384,3 +384,17 @@ fn a_checksum_that_differs_without_an_edit_is_explained() {
     shop.write("V2__b.sql", "SELECT 3;\n");
     assert!(mismatch(&shop).starts_with("revert the file to what was applied"));
 }
+
+#[test]
+fn a_report_that_cannot_be_written_is_found_before_anything_runs() {
+    let shop = Shop::new(&BIRDS);
+    let nowhere = shop.project.file("no/such/folder/report.json");
+    let refused = shop.migrate(&["--report", nowhere.to_str().expect("UTF-8")]).expect_code(2);
+    says(&refused, &["the run record cannot be written", "--report names a file"]);
+    assert_eq!(shop.database.ask("SELECT to_regclass('flyway_schema_history') IS NULL"), "t");
+    let report = shop.project.file("report.json");
+    shop.migrate(&["--report", report.to_str().expect("UTF-8")]).expect_code(0);
+    let text = fs_err::read_to_string(report).expect("it is written");
+    let record: serde_json::Value = serde_json::from_str(&text).expect("a record");
+    assert_eq!(record["exit_code"], 0);
+}

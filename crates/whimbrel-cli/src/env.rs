@@ -19,6 +19,35 @@ pub const TERMINATION_LOG: &str = "WHIMBREL_TERMINATION_LOG";
 /// A filter for tracing, in the syntax of `RUST_LOG`.
 pub const LOG: &str = "WHIMBREL_LOG";
 
+/// `--jobs` of the runner.
+pub const JOBS: &str = "WHIMBREL_JOBS";
+/// `--keep-going` of the runner.
+pub const KEEP_GOING: &str = "WHIMBREL_KEEP_GOING";
+/// `--wait` of the runner.
+pub const WAIT: &str = "WHIMBREL_WAIT";
+/// `--lock-wait` of the runner.
+pub const LOCK_WAIT: &str = "WHIMBREL_LOCK_WAIT";
+/// `--deadline` of the runner.
+pub const DEADLINE: &str = "WHIMBREL_DEADLINE";
+/// `--grace` of the runner.
+pub const GRACE: &str = "WHIMBREL_GRACE";
+/// `--lock-timeout` of the runner.
+pub const LOCK_TIMEOUT: &str = "WHIMBREL_LOCK_TIMEOUT";
+/// `--statement-timeout` of the runner.
+pub const STATEMENT_TIMEOUT: &str = "WHIMBREL_STATEMENT_TIMEOUT";
+/// `--lock-retries` of the runner.
+pub const LOCK_RETRIES: &str = "WHIMBREL_LOCK_RETRIES";
+/// `--target` of the runner.
+pub const TARGET: &str = "WHIMBREL_TARGET";
+/// `--out-of-order` of the runner.
+pub const OUT_OF_ORDER: &str = "WHIMBREL_OUT_OF_ORDER";
+/// `--max-risk` of the runner.
+pub const MAX_RISK: &str = "WHIMBREL_MAX_RISK";
+/// `--baseline-on-migrate` of the runner.
+pub const BASELINE_ON_MIGRATE: &str = "WHIMBREL_BASELINE_ON_MIGRATE";
+/// `--secrets` of the runner.
+pub const SECRETS: &str = "WHIMBREL_SECRETS";
+
 /// Where variables come from.
 pub trait Environment {
     /// The value of this variable, if it is set and is text.

@@ -117,7 +117,7 @@ mod tests {
     fn foreign_crates_tell_nothing_below_info() {
         let cap = foreign_cap();
         assert!(cap.would_enable("whimbrel_migrate::run", &Level::TRACE));
-        for target in ["sqlx::postgres", "hyper::proto", "h2::codec", "kube_client::client", "rustls"] {
+        for target in ["sqlx::mysql", "hyper::proto", "h2::codec", "kube_client::client", "rustls"] {
             assert!(cap.would_enable(target, &Level::INFO) && !cap.would_enable(target, &Level::DEBUG));
         }
         assert!(!cap.would_enable("sqlx::query", &Level::ERROR));

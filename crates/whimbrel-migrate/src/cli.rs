@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::builder::PossibleValue;
 use clap::{Args, Parser, ValueEnum};
 use whimbrel_cli::args::{GlobalArgs, duration, pair};
+use whimbrel_cli::env;
 use whimbrel_cli::project::Migrate;
 use whimbrel_migration::risk::Level;
 
@@ -172,47 +173,47 @@ pub struct Options {
     pub dry_run: Option<DryRun>,
 
     /// Work on so many databases at once [default: 1]
-    #[arg(long, value_name = "NUMBER", env = "WHIMBREL_JOBS", hide_env = true)]
+    #[arg(long, value_name = "NUMBER", env = env::JOBS, hide_env = true)]
     pub jobs: Option<NonZeroUsize>,
 
     /// Go on with the next database after a failure and end with the gravest code
-    #[arg(long, env = "WHIMBREL_KEEP_GOING", hide_env = true)]
+    #[arg(long, env = env::KEEP_GOING, hide_env = true)]
     pub keep_going: bool,
 
     /// Wait so long for a database that cannot be reached yet [default: 0s]
-    #[arg(long, value_name = "DURATION", value_parser = duration, env = "WHIMBREL_WAIT", hide_env = true)]
+    #[arg(long, value_name = "DURATION", value_parser = duration, env = env::WAIT, hide_env = true)]
     pub wait: Option<Duration>,
 
     /// Wait so long for the lock of another runner [default: 50s]
-    #[arg(long, value_name = "DURATION", value_parser = duration, env = "WHIMBREL_LOCK_WAIT", hide_env = true)]
+    #[arg(long, value_name = "DURATION", value_parser = duration, env = env::LOCK_WAIT, hide_env = true)]
     pub lock_wait: Option<Duration>,
 
     /// Stop after this time, with exit code 124
-    #[arg(long, value_name = "DURATION", value_parser = duration, env = "WHIMBREL_DEADLINE", hide_env = true)]
+    #[arg(long, value_name = "DURATION", value_parser = duration, env = env::DEADLINE, hide_env = true)]
     pub deadline: Option<Duration>,
 
     /// After SIGTERM, cancel what still runs 5 s before this is over [default: 30s]
-    #[arg(long, value_name = "DURATION", value_parser = duration, env = "WHIMBREL_GRACE", hide_env = true)]
+    #[arg(long, value_name = "DURATION", value_parser = duration, env = env::GRACE, hide_env = true)]
     pub grace: Option<Duration>,
 
     /// Let a statement wait so long for a lock; 0: for ever [default: 5s in scripts that can be rolled back]
-    #[arg(long, value_name = "DURATION", value_parser = duration, env = "WHIMBREL_LOCK_TIMEOUT", hide_env = true)]
+    #[arg(long, value_name = "DURATION", value_parser = duration, env = env::LOCK_TIMEOUT, hide_env = true)]
     pub lock_timeout: Option<Duration>,
 
     /// Let a statement run so long; 0: for ever [default: as the server says]
-    #[arg(long, value_name = "DURATION", value_parser = duration, env = "WHIMBREL_STATEMENT_TIMEOUT", hide_env = true)]
+    #[arg(long, value_name = "DURATION", value_parser = duration, env = env::STATEMENT_TIMEOUT, hide_env = true)]
     pub statement_timeout: Option<Duration>,
 
     /// Try a script so often again that lost a lock and was rolled back [default: 10]
-    #[arg(long, value_name = "NUMBER", env = "WHIMBREL_LOCK_RETRIES", hide_env = true)]
+    #[arg(long, value_name = "NUMBER", env = env::LOCK_RETRIES, hide_env = true)]
     pub lock_retries: Option<u32>,
 
     /// Go up to this version only: a version, latest, current or next
-    #[arg(long, value_name = "VERSION", env = "WHIMBREL_TARGET", hide_env = true)]
+    #[arg(long, value_name = "VERSION", env = env::TARGET, hide_env = true)]
     pub target: Option<String>,
 
     /// Apply scripts whose version is below the highest applied one
-    #[arg(long, env = "WHIMBREL_OUT_OF_ORDER", hide_env = true)]
+    #[arg(long, env = env::OUT_OF_ORDER, hide_env = true)]
     pub out_of_order: bool,
 
     /// Apply this version although higher ones are applied; needs --reason
@@ -236,7 +237,7 @@ pub struct Options {
     pub risk: bool,
 
     /// Refuse scripts that others would notice more than: none, low, medium, high
-    #[arg(long, value_name = "LEVEL", env = "WHIMBREL_MAX_RISK", hide_env = true)]
+    #[arg(long, value_name = "LEVEL", env = env::MAX_RISK, hide_env = true)]
     pub max_risk: Option<Level>,
 
     /// With check: compare with this branch or commit, as git names it
@@ -256,7 +257,7 @@ pub struct Options {
     pub baseline_description: Option<String>,
 
     /// Write a baseline first where a schema has objects but no history
-    #[arg(long, env = "WHIMBREL_BASELINE_ON_MIGRATE", hide_env = true)]
+    #[arg(long, env = env::BASELINE_ON_MIGRATE, hide_env = true)]
     pub baseline_on_migrate: bool,
 
     /// Pass over what matches, such as "*:missing" [default: *:future]
@@ -272,7 +273,7 @@ pub struct Options {
     pub placeholder: Vec<(String, String)>,
 
     /// Read credentials from this folder: one folder a secret, one file a key
-    #[arg(long, value_name = "FOLDER", env = "WHIMBREL_SECRETS", hide_env = true)]
+    #[arg(long, value_name = "FOLDER", env = env::SECRETS, hide_env = true)]
     pub secrets: Option<PathBuf>,
 
     /// Allow clean to drop everything

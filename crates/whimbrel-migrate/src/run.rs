@@ -100,8 +100,24 @@ pub async fn run(
         Task::Files(FilesVerb::Check) => return check::run(&printer, global, &args.options, &folder).await,
     };
     let settings = resolve(verb, &args.options, global, &folder)?;
+    refuse_report(settings.common.report.as_deref())?;
     let stop = Stop::watch().map_err(|error| CommandError::new(ErrorKind::Bug, error))?;
     Ok(run_with(printer, &settings, stop).await.exit)
+}
+
+/// A report that could not be written at the end is found before anything runs. The attempt leaves no file behind.
+fn refuse_report(path: Option<&Path>) -> Result<(), CommandError> {
+    let Some(path) = path else { return Ok(()) };
+    let is_new = !path.exists();
+    let refused = |error| {
+        CommandError::usage(format!("the run record cannot be written: {error}"))
+            .hinted("--report names a file in a folder that is there and can be written to")
+    };
+    fs_err::OpenOptions::new().append(true).create(true).open(path).map_err(refused)?;
+    if is_new {
+        fs_err::remove_file(path).map_err(refused)?;
+    }
+    Ok(())
 }
 
 fn resolve(

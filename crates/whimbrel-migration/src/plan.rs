@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use crate::{
     conf::ScriptConf,
-    dialect::Dialect,
     finding::{Finding, FlywayCode},
     history::{self, History},
     scan::ScanFacts,
@@ -51,8 +50,6 @@ pub struct Step {
 /// What `migrate` will do, and what speaks against it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MigratePlan {
-    /// The engine that the plan is for.
-    pub dialect: Dialect,
     /// The version of the database now.
     pub before: Option<String>,
     /// What runs, in this order.
@@ -79,7 +76,6 @@ impl MigratePlan {
 
     fn refused(settings: &Settings, refusals: Vec<Finding>) -> Self {
         Self {
-            dialect: settings.dialect,
             before: None,
             steps: Vec::new(),
             group: settings.group,

@@ -22,6 +22,7 @@ mod alter_table;
 mod lock;
 mod mysql;
 mod postgres;
+mod rows;
 mod sqlite;
 
 use serde::Serialize;
@@ -84,7 +85,7 @@ pub enum TableSize {
 }
 
 /// Up to this size (bytes) a table is read or rewritten in less than a second on any server: 16 MiB.
-pub const SMALL_TABLE: u64 = 16 << 20;
+const SMALL_TABLE: u64 = 16 << 20;
 
 /// How much others will notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -222,20 +223,19 @@ pub fn assess(dialect: Dialect, script: &[u8]) -> Result<Vec<Impact>, ScanError>
 
 /// Collects impacts while the statements of a script stream by.
 #[derive(Debug, Clone)]
-pub struct Assessment {
+struct Assessment {
     dialect: Dialect,
     made: Vec<ObjectName>,
     impacts: Vec<Impact>,
 }
 
 impl Assessment {
-    /// Nothing yet.
-    pub fn new(dialect: Dialect) -> Self {
+    fn new(dialect: Dialect) -> Self {
         Self { dialect, made: Vec::new(), impacts: Vec::new() }
     }
 
     /// Adds a statement and where it begins.
-    pub fn add(&mut self, statement: &str, place: Place) {
+    fn add(&mut self, statement: &str, place: Place) {
         let words = tokens(self.dialect, statement);
         let cursor = Cursor::new(self.dialect, &words);
         let impacts = match self.dialect {
@@ -252,8 +252,7 @@ impl Assessment {
         self.made.extend(made_table(cursor));
     }
 
-    /// All impacts so far.
-    pub fn finish(self) -> Vec<Impact> {
+    fn finish(self) -> Vec<Impact> {
         self.impacts
     }
 }

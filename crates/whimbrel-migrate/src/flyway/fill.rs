@@ -85,9 +85,11 @@ pub fn folder(values: &Values, here: &Path) -> PathBuf {
 /// When a number is none.
 pub fn connect_wait(values: &Values) -> Result<Option<Duration>, String> {
     let Some(retries) = values.number("connectRetries")? else { return Ok(None) };
-    let interval = u64::try_from(values.number("connectRetriesInterval")?.unwrap_or(120)).unwrap_or_default();
-    let pauses = (0..u32::try_from(retries).unwrap_or_default())
-        .map(|retry| 2_u64.saturating_pow(retry).min(interval));
+    let interval = values.number("connectRetriesInterval")?.unwrap_or(120);
+    let negative = |name: &str, number| format!("Invalid number of {name} (must be 0 or greater): {number}");
+    let interval = u64::try_from(interval).map_err(|_| negative("connectRetriesInterval", interval))?;
+    let retries = u32::try_from(retries).map_err(|_| negative("connectRetries", retries))?;
+    let pauses = (0..retries).map(|retry| 2_u64.saturating_pow(retry).min(interval));
     Ok(Some(Duration::from_secs(pauses.sum())))
 }
 
@@ -329,6 +331,11 @@ mod tests {
             connect_wait(&values(&[("connectRetries", retries), ("connectRetriesInterval", interval)]))
                 .unwrap()
         };
+        for negative in [("connectRetries", "-3"), ("connectRetriesInterval", "-1")] {
+            let both = [("connectRetries", "1"), negative];
+            let refused = connect_wait(&values(&both)).unwrap_err();
+            assert!(refused.contains(negative.0) && refused.contains("must be 0 or greater"), "{refused}");
+        }
         assert_eq!(wait("3", "120"), Some(Duration::from_secs(7)));
         assert_eq!(wait("10", "4"), Some(Duration::from_secs(1 + 2 + 4 * 8)));
         assert!(

@@ -1,7 +1,7 @@
 //! InnoDB's online DDL, from MySQL's manual: "Online DDL Operations". MariaDB's differs in small things; where
 //! it does, the graver one is told.
 
-use super::{Impact, Lock, Reversal, Work, postgres::dml};
+use super::{Impact, Lock, Reversal, Work, rows};
 use crate::statement::{Cursor, ObjectName};
 
 const ONLINE: &str = "MySQL, InnoDB: Online DDL Operations";
@@ -39,7 +39,7 @@ pub(super) fn impacts(mut cursor: Cursor<'_, '_>) -> Vec<Impact> {
         };
         return cursor.names().into_iter().map(impact).collect();
     }
-    dml(cursor, Lock::ROWS, "MySQL, InnoDB Locking").into_iter().collect()
+    rows::impact(cursor, Lock::ROWS, "MySQL, InnoDB Locking").into_iter().collect()
 }
 
 fn create_index(mut cursor: Cursor<'_, '_>) -> Option<Impact> {

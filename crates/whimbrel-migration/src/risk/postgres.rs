@@ -1,6 +1,6 @@
 //! PostgreSQL's locks, from its manual: "Explicit Locking" and the pages of the commands.
 
-use super::{Impact, Lock, Reversal, Work, alter_table};
+use super::{Impact, Lock, Reversal, Work, alter_table, rows};
 use crate::statement::Cursor;
 
 const LOCKING: &str = "PostgreSQL, Explicit Locking: Table-Level Locks";
@@ -29,7 +29,7 @@ pub(super) fn impacts(mut cursor: Cursor<'_, '_>) -> Vec<Impact> {
             })
             .collect();
     }
-    maintenance(cursor).or_else(|| rows(cursor)).into_iter().collect()
+    maintenance(cursor).or_else(|| rows::impact(cursor, Lock::ROW_EXCLUSIVE, LOCKING)).into_iter().collect()
 }
 
 fn alter(mut cursor: Cursor<'_, '_>) -> Vec<Impact> {
@@ -282,43 +282,4 @@ fn lock_mode(mut cursor: Cursor<'_, '_>) -> Lock {
     ];
     cursor.eat("IN");
     MODES.iter().find(|(words, _)| cursor.is(words)).map_or(Lock::ACCESS_EXCLUSIVE, |(_, lock)| *lock)
-}
-
-/// Statements that change rows.
-fn rows(cursor: Cursor<'_, '_>) -> Option<Impact> {
-    dml(cursor, Lock::ROW_EXCLUSIVE, LOCKING)
-}
-
-/// UPDATE, DELETE and INSERT of any engine.
-pub(super) fn dml(mut cursor: Cursor<'_, '_>, lock: Lock, source: &'static str) -> Option<Impact> {
-    if cursor.eat("UPDATE") {
-        cursor.eat_any(&["ONLY", "LOW_PRIORITY", "IGNORE"]);
-        let table = cursor.name();
-        let (what, work) =
-            if cursor.has("WHERE") { ("UPDATE", Work::Rows) } else { ("UPDATE of all rows", Work::EveryRow) };
-        return Some(
-            Impact::new(what, lock, work, source)
-                .on(table)
-                .reversal(Reversal::LosesData)
-                .advice("whoever changes the same rows waits until the script is committed"),
-        );
-    }
-    if cursor.eat("DELETE") {
-        cursor.eat_any(&["FROM", "ONLY", "LOW_PRIORITY", "QUICK", "IGNORE"]);
-        let table = cursor.name();
-        let (what, work) =
-            if cursor.has("WHERE") { ("DELETE", Work::Rows) } else { ("DELETE of all rows", Work::EveryRow) };
-        return Some(Impact::new(what, lock, work, source).on(table).reversal(Reversal::LosesData));
-    }
-    if cursor.eat("INSERT") || cursor.eat("REPLACE") {
-        cursor.eat_any(&["INTO", "IGNORE", "LOW_PRIORITY", "DELAYED"]);
-        return Some(Impact::new("INSERT", lock, Work::Rows, source).on(cursor.name()));
-    }
-    if cursor.eat("MERGE") {
-        cursor.eat_any(&["INTO", "ONLY"]);
-        return Some(
-            Impact::new("MERGE", lock, Work::Rows, source).on(cursor.name()).reversal(Reversal::LosesData),
-        );
-    }
-    None
 }

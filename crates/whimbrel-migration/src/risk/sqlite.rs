@@ -1,12 +1,12 @@
 //! SQLite: one writer for the whole database, whoever it is.
 
-use super::{Impact, Lock, Reversal, Work, postgres::dml};
+use super::{Impact, Lock, Reversal, Work, rows};
 use crate::statement::Cursor;
 
 const SOURCE: &str = "SQLite, File Locking And Concurrency; ALTER TABLE";
 
 pub(super) fn impacts(mut cursor: Cursor<'_, '_>) -> Vec<Impact> {
-    of_statement(&mut cursor).or_else(|| dml(cursor, Lock::DATABASE, SOURCE)).into_iter().collect()
+    of_statement(&mut cursor).or_else(|| rows::impact(cursor, Lock::DATABASE, SOURCE)).into_iter().collect()
 }
 
 fn of_statement(cursor: &mut Cursor<'_, '_>) -> Option<Impact> {
