@@ -12,6 +12,8 @@ pub struct Database {
     pub user: String,
     pub password: String,
     host_and_port: String,
+    /// The URL of its server's superuser.
+    server: String,
 }
 
 impl Database {
@@ -20,22 +22,28 @@ impl Database {
         Self::named(&testbed::unique(&format!("{prefix}_")))
     }
 
+    /// Makes a database and its owner on the server of this superuser.
+    pub fn on(server: &str, prefix: &str) -> Self {
+        Self::made(server.to_owned(), &testbed::unique(&format!("{prefix}_")), "")
+    }
+
     /// Makes a database with an encoding that has no locale of its own, and its owner.
     pub fn encoded(prefix: &str, encoding: &str) -> Self {
         let options = format!("ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
-        Self::made(&testbed::unique(&format!("{prefix}_")), &options)
+        Self::made(testbed::postgres(), &testbed::unique(&format!("{prefix}_")), &options)
     }
 
     /// Makes a database of this name, owned by a role of the same name.
     pub fn named(name: &str) -> Self {
-        Self::made(name, "")
+        Self::made(testbed::postgres(), name, "")
     }
 
-    fn made(name: &str, options: &str) -> Self {
+    fn made(server: String, name: &str, options: &str) -> Self {
         let password = testbed::unique("pw");
-        superuser(&format!("CREATE ROLE \"{name}\" LOGIN PASSWORD '{password}'"));
-        superuser(&format!("CREATE DATABASE \"{name}\" OWNER \"{name}\" {options}"));
-        Self { name: name.to_owned(), user: name.to_owned(), password, host_and_port: host_and_port() }
+        psql(&server, &format!("CREATE ROLE \"{name}\" LOGIN PASSWORD '{password}'"));
+        psql(&server, &format!("CREATE DATABASE \"{name}\" OWNER \"{name}\" {options}"));
+        let host_and_port = place_of(&server);
+        Self { name: name.to_owned(), user: name.to_owned(), password, host_and_port, server }
     }
 
     /// The URL as tests and local programs reach it.
@@ -56,7 +64,7 @@ impl Database {
     /// Runs SQL as the superuser in this database; unaligned rows, `|` between columns.
     #[track_caller]
     pub fn ask(&self, sql: &str) -> String {
-        psql(&with_database(&testbed::postgres(), &self.name), sql)
+        psql(&with_database(&self.server, &self.name), sql)
     }
 
     /// The one number that a query gives.
@@ -82,7 +90,7 @@ impl Database {
     /// Everything that a schema-only dump tells, for comparing two databases.
     #[track_caller]
     pub fn schema(&self) -> String {
-        let url = with_database(&testbed::postgres(), &self.name);
+        let url = with_database(&self.server, &self.name);
         let mut command = client("pg_dump", &url);
         command.args(["--schema-only", "--no-owner", "--no-privileges"]);
         let dump = run(&mut command, Duration::from_secs(60)).expect_code(0);
@@ -93,13 +101,13 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let url = testbed::postgres();
+        let url = &self.server;
         for sql in [
             format!("DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)", self.name),
             format!("DROP ROLE IF EXISTS \"{}\"", self.user),
         ] {
             // A panic here would hide the one that brought us here.
-            let _ = client("psql", &url).args(["-X", "-q", "-c", &sql]).output();
+            let _ = client("psql", url).args(["-X", "-q", "-c", &sql]).output();
         }
     }
 }
@@ -112,7 +120,10 @@ pub fn superuser(sql: &str) -> String {
 
 /// Host and port of the server, from its URL.
 pub fn host_and_port() -> String {
-    let url = testbed::postgres();
+    place_of(&testbed::postgres())
+}
+
+fn place_of(url: &str) -> String {
     let (_, after) = url.rsplit_once('@').expect("the URL has a user");
     after.split('/').next().expect("split gives a first piece").to_owned()
 }

@@ -16,6 +16,11 @@ pub fn postgres() -> String {
     variable("WHIMBREL_TEST_POSTGRES")
 }
 
+/// URL of the superuser of PostgreSQL 17, as tests reach it.
+pub fn postgres17() -> String {
+    variable("WHIMBREL_TEST_POSTGRES17")
+}
+
 /// URL of the MariaDB server's administrator, as tests reach it.
 pub fn mariadb() -> String {
     variable("WHIMBREL_TEST_MARIADB")

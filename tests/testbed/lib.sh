@@ -13,6 +13,7 @@ node_address=10.201.0.2
 registry_push=localhost:5000
 registry_pull=k3d-dev-reg:5000
 postgres_port=55432
+postgres17_port=55433
 mariadb_port=33306
 kubeconfig=$state/admin.kubeconfig
 

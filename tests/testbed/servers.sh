@@ -2,6 +2,7 @@
 # servers.sh up [NAME…] | down [NAME…] | status: servers on the host side of the testbed (default: all of them)
 #
 #   postgres   127.0.0.1:55432 and 10.201.0.1:55432, user postgres, password postgres
+#   postgres17 127.0.0.1:55433, user postgres, password postgres; started by name only (programs.sh builds it)
 #   mariadb    127.0.0.1:33306, user root, password root
 #   docker     unix:///var/run/docker.sock; an engine that answers already is used, and not stopped
 #   registry   one storage behind two front ends: pushed to as localhost:5000,
@@ -45,6 +46,24 @@ up_postgres() {
   start postgres setpriv --reuid=postgres --regid=postgres --clear-groups "$bin/postgres" -D "$data" -p $postgres_port \
     -c unix_socket_directories="$data" -c listen_addresses="127.0.0.1,$host_address" -c max_connections=300 -c fsync=off
   until_answers 120 PostgreSQL "$bin/pg_isready" -q -h 127.0.0.1 -p $postgres_port
+}
+
+# Its programs are in the cache of a user whose files the server's own user may not read.
+up_postgres17() {
+  free_or_ours postgres17 127.0.0.1 $postgres17_port
+  runs postgres17 && return
+  local programs=$state/postgres17-programs data=$state/postgres17
+  if [ ! -f "$data/PG_VERSION" ]; then
+    rm -rf "$programs" "$data"
+    cp -r "$(dirname "$("$testbed/programs.sh" --path postgres17)")/.." "$programs"
+    chmod -R a+rX "$programs"
+    install -d -o postgres -g postgres "$data"
+    install -m 644 /dev/stdin "$state/postgres17.password" <<<postgres
+    as_postgres "$programs/bin/initdb" -D "$data" -U postgres --auth=scram-sha-256 --pwfile="$state/postgres17.password" --encoding=UTF8 --locale=C.UTF-8 >/dev/null
+  fi
+  start postgres17 setpriv --reuid=postgres --regid=postgres --clear-groups "$programs/bin/postgres" -D "$data" -p $postgres17_port \
+    -c unix_socket_directories="$data" -c listen_addresses=127.0.0.1 -c max_connections=100 -c fsync=off
+  until_answers 60 'PostgreSQL 17' env PGPASSWORD=postgres psql -X -h 127.0.0.1 -p $postgres17_port -U postgres -c 'SELECT 1'
 }
 
 up_mariadb() {
@@ -100,6 +119,7 @@ up() {
 
 # Data goes with its server: every test makes what it needs.
 down_postgres() { stop postgres; rm -rf "$state/postgres" "$state/postgres.password"; }
+down_postgres17() { stop postgres17; rm -rf "$state"/postgres17 "$state/postgres17.password" "$state/postgres17-programs"; }
 down_mariadb() { stop mariadb; rm -rf "$state/mariadb" "$state/mariadb.sql"; }
 down_docker() {
   stop docker
@@ -115,7 +135,7 @@ down_registry() {
 
 down() {
   local name
-  for name in "${@:-postgres mariadb registry docker}"; do
+  for name in "${@:-postgres postgres17 mariadb registry docker}"; do
     for name in $name; do [ "$name" = node ] || "down_$name"; done
   done
   [ -s "$state/holder" ] || runs postgres || runs registry-$host_address || ip link del wb0 2>/dev/null || true
@@ -123,7 +143,7 @@ down() {
 
 status() {
   local name
-  for name in postgres mariadb docker registry-127.0.0.1 registry-$host_address; do
+  for name in postgres postgres17 mariadb docker registry-127.0.0.1 registry-$host_address; do
     if runs "$name"; then echo "$name: up"; else echo "$name: not started here"; fi
   done
 }
@@ -132,5 +152,5 @@ case ${1:-} in
   up) up "${@:2}" ;;
   down) down "${@:2}" ;;
   status) status ;;
-  *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
