@@ -2,6 +2,21 @@
 //!
 //! A line ends with LF, CRLF or a lone CR, so every CR and LF is left out; one byte order mark at the very
 //! beginning is left out too. What remains must be UTF-8: other encodings are turned into UTF-8 first.
+//!
+//! ```
+//! use whimbrel_migration::checksum::{self, Checksum};
+//!
+//! let whole = checksum::of_bytes(b"CREATE TABLE bird (\n  id int\n);\n")?;
+//! assert_eq!(whole, checksum::of_bytes(b"CREATE TABLE bird (\r\n  id int\r\n);")?, "line ends do not count");
+//!
+//! // A large file comes in pieces, cut anywhere.
+//! let mut pieces = Checksum::new();
+//! for piece in b"CREATE TABLE bird (\n  id int\n);\n".chunks(7) {
+//!     pieces.feed(piece)?;
+//! }
+//! assert_eq!(pieces.finish()?, whole);
+//! # Ok::<(), checksum::EncodingError>(())
+//! ```
 
 use memchr::memchr2;
 

@@ -1,4 +1,20 @@
 //! Expected bad answers as data.
+//!
+//! A finding is an answer and no error: it has a stable name for programs, words for people, a place, and what to do next.
+//!
+//! ```
+//! use whimbrel_migration::{
+//!     check::{self, CheckRules, File}, finding::Severity, name::NamingRules, settings::Settings,
+//! };
+//!
+//! let files = [File { path: "V1_birds.sql", contents: b"CREATE TABLE bird (id int);" }];
+//! let (naming, settings) = (NamingRules::default(), Settings::default());
+//! let report = check::check(&files, &CheckRules::new(&naming, None, &settings));
+//!
+//! let finding = &report.findings[0];
+//! assert_eq!((finding.slug, finding.severity), ("invalid-name", Severity::Error));
+//! assert_eq!(finding.next_step.as_deref(), Some("name it V1__birds.sql"));
+//! ```
 
 use std::fmt;
 

@@ -27,11 +27,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Each module begins with an example of its own: [`checksum`], [`scan`] (splitting), [`name`], [`plan`] (files, history and
+//! settings), [`finding`], [`branch`], [`explain`], [`parameters`].
+//!
 //! # Layers
 //!
 //! | question | module |
 //! |---|---|
-//! | what is this file called, which version is it | [`name`], [`version`] |
+//! | what is this file called, which version is it | [`name`], [`version`], [`parameters`] |
 //! | what are its contents worth | [`encoding`], [`checksum`], [`placeholder`], [`conf`], [`directive`] |
 //! | which statements are in it, and how may they run | [`scan`], [`dialect`] |
 //! | what does a statement lock, and how is it undone | [`risk`], [`inverse`], [`statement`] |

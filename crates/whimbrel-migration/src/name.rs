@@ -10,6 +10,21 @@
 //!
 //! Prefixes match their letter case, the longest first; suffixes match any letter case; the first separator
 //! divides version and description.
+//!
+//! ```
+//! use whimbrel_migration::name::{NamingRules, ScriptKind};
+//!
+//! let rules = NamingRules::default();
+//! let name = rules.parse("V1_2__add_birds.sql")?;
+//! assert_eq!(name.kind, ScriptKind::Versioned);
+//! assert_eq!(name.version.expect("it has one").as_str(), "1.2");
+//! assert_eq!(name.description, "add birds");
+//! assert!(rules.parse("v1__add_birds.sql").is_err(), "prefixes are compared letter by letter");
+//!
+//! let rules = NamingRules { undo_prefix: Some("U".to_owned()), ..rules };
+//! assert_eq!(rules.parse("U1_2__add_birds.sql")?.kind, ScriptKind::Undo);
+//! # Ok::<(), whimbrel_migration::name::NameError>(())
+//! ```
 
 mod event;
 

@@ -3,6 +3,53 @@
 //! A plan names scripts by id and carries no text. It holds as long as no row appears in the history that
 //! it did not expect: whoever carries it out reads the history again under the lock and plans anew when
 //! something else wrote there.
+//!
+//! ```
+//! use whimbrel_migration::{
+//!     checksum, history::{History, HistoryRow, RowType}, name::NamingRules, plan, scan, script::ResolvedScript,
+//!     settings::Settings,
+//! };
+//!
+//! let files = [("V1__birds.sql", "CREATE TABLE bird (id int);"), ("V2__index.sql", "CREATE INDEX CONCURRENTLY i ON bird (id);")];
+//! let mut scripts = Vec::new();
+//! for (path, text) in files {
+//!     let name = NamingRules::default().parse(path)?;
+//!     scripts.push(ResolvedScript::new(name, path, checksum::of_bytes(text.as_bytes())?));
+//! }
+//! // The first one was applied; this is its row of `flyway_schema_history`.
+//! let mut row = HistoryRow {
+//!     installed_rank: 1,
+//!     version: Some("1".to_owned()),
+//!     description: "birds".to_owned(),
+//!     row_type: RowType::Sql,
+//!     script: "V1__birds.sql".to_owned(),
+//!     checksum: Some(scripts[0].checksum()),
+//!     installed_by: "me".to_owned(),
+//!     installed_on: "2026-01-01 00:00:00".to_owned(),
+//!     execution_time: 3,
+//!     success: true,
+//! };
+//! let settings = Settings::default();
+//! let plan_from = |row: &HistoryRow| -> Result<plan::MigratePlan, Box<dyn std::error::Error>> {
+//!     let history = History::read(vec![row.clone()]).map_err(|finding| finding.to_string())?;
+//!     Ok(plan::plan_migrate(&scripts, &history, &settings, |script| {
+//!         let (_, text) = files.iter().find(|(path, _)| *path == script.script).expect("it is one of them");
+//!         scan::facts(settings.dialect, text.as_bytes())
+//!     })?)
+//! };
+//!
+//! let plan = plan_from(&row)?;
+//! assert!(plan.is_allowed());
+//! assert_eq!(plan.steps.len(), 1);
+//! assert_eq!(plan.steps[0].run, plan::RunMode::StatementByStatement);
+//!
+//! // Somebody edited the file after it was applied: a finding, and nothing may run.
+//! row.checksum = Some(7);
+//! let plan = plan_from(&row)?;
+//! assert!(!plan.is_allowed());
+//! assert_eq!(plan.refusals[0].slug, "checksum-mismatch");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use serde::Serialize;
 

@@ -8,6 +8,28 @@
 //!
 //! What no server can run is an error with its place: an unterminated quote or comment, an open parenthesis
 //! or body at the end, a NUL, text that is not UTF-8, a psql command, a DELIMITER inside of a statement.
+//!
+//! ```
+//! use whimbrel_migration::{dialect::Dialect, scan::{self, Piece, Scanner}};
+//!
+//! let script = "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1; $$;\nCREATE INDEX CONCURRENTLY i ON t (a);\n";
+//! let mut scanner = Scanner::new(Dialect::PostgreSql);
+//! scanner.feed(script.as_bytes());
+//! scanner.finish();
+//! let mut lines = Vec::new();
+//! while let Some(piece) = scanner.next_piece()? {
+//!     if let Piece::Statement(statement) = piece {
+//!         lines.push(statement.place.line);
+//!     }
+//! }
+//! assert_eq!(lines, [1, 2]);
+//!
+//! // What they are together: the second one cannot run in a transaction.
+//! let facts = scan::facts(Dialect::PostgreSql, script.as_bytes())?;
+//! assert_eq!(facts.statements, 2);
+//! assert_eq!(facts.non_transactional.expect("it is seen").place.line, 2);
+//! # Ok::<(), scan::ScanError>(())
+//! ```
 
 mod classify;
 mod facts;
