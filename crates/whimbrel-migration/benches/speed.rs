@@ -59,6 +59,7 @@ fn main() {
         (Dialect::PostgreSql, "copy data", copy),
         (Dialect::MySql, "MySQL inserts", script(inserts)),
         (Dialect::MySql, "MySQL routines", script(routines)),
+        (Dialect::MariaDb, "MariaDB routines", script(routines)),
         (Dialect::Sqlite, "SQLite inserts", script(inserts)),
     ] {
         // `cargo bench -p whimbrel-migration -- inserts` measures some of them.

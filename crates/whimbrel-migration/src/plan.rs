@@ -62,6 +62,7 @@ use crate::{
     settings::{IgnorePattern, OwnTransactions, PatternState, PatternType, Settings, Target},
     state::{Overview, State},
     validate::{self, Purpose},
+    version::Version,
 };
 
 /// How a script runs.
@@ -113,6 +114,36 @@ pub struct MigratePlan {
     pub steps_before_refusal: usize,
     /// What should be said.
     pub warnings: Vec<Finding>,
+}
+
+impl MigratePlan {
+    /// Of what is out of order only these versions may run; the others are refused, unless the settings ignore what is
+    /// ignored. The plan has to be one that was made with `out_of_order`.
+    pub fn keep_only_named(
+        &mut self,
+        scripts: &[ResolvedScript],
+        named: &[Version],
+        ignore_patterns: &[IgnorePattern],
+    ) {
+        let passes_over = |pattern: &IgnorePattern| {
+            pattern.kind != PatternType::Repeatable
+                && matches!(pattern.state, PatternState::Ignored | PatternState::Any)
+        };
+        self.warnings.retain(|warning| warning.slug != "out-of-order-active");
+        let script = |step: &Step| &scripts[step.id.index()];
+        let (may_run, others): (Vec<Step>, Vec<Step>) = self.steps.drain(..).partition(|step| {
+            !step.out_of_order || script(step).version().is_some_and(|version| named.contains(version))
+        });
+        self.steps = may_run;
+        if ignore_patterns.iter().any(passes_over) {
+            return;
+        }
+        self.refusals.extend(others.iter().map(|step| {
+            Finding::error("migration-ignored", "it is older than what the database has, and was not named")
+                .in_script(script(step).script.clone())
+                .next_step("give it a version above the applied ones, or name it with --allow-out-of-order")
+        }));
+    }
 }
 
 impl MigratePlan {
@@ -342,4 +373,52 @@ fn unify_group(plan: &mut MigratePlan, scripts: &[ResolvedScript], settings: &Se
         .in_script(script.script.clone())
         .next_step("run them without group, or set mixed"),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+    use crate::name::NamingRules;
+
+    #[test_case(&[], &[], &["V4"], &["V2", "V3"]; "none is named")]
+    #[test_case(&["2"], &[], &["V2", "V4"], &["V3"]; "one is named")]
+    #[test_case(&["2", "3"], &[], &["V2", "V3", "V4"], &[]; "all are named")]
+    #[test_case(&["2"], &["*:ignored"], &["V2", "V4"], &[]; "the others are ignored")]
+    #[test_case(&["2"], &["repeatable:ignored"], &["V2", "V4"], &["V3"]; "a pattern for repeatables is none")]
+    fn of_what_is_out_of_order_only_what_was_named_runs(
+        named: &[&str],
+        ignored: &[&str],
+        runs: &[&str],
+        refused: &[&str],
+    ) {
+        let settings = Settings::default();
+        let scripts: Vec<ResolvedScript> = ["V2__a.sql", "V3__b.sql", "V4__c.sql"]
+            .into_iter()
+            .map(|path| {
+                let name = NamingRules::default().parse(path).expect("a good name");
+                ResolvedScript::new(name, path, 0)
+            })
+            .collect();
+        let mut plan = MigratePlan::refused(&settings, Vec::new());
+        plan.steps = (0..3)
+            .map(|index| Step {
+                id: ScriptId(index),
+                run: RunMode::InTransaction,
+                out_of_order: index < 2,
+                statements: 1,
+                implicit_commits: false,
+            })
+            .collect();
+        let named: Vec<Version> = named.iter().map(|text| Version::parse(text).expect("a version")).collect();
+        let ignored: Vec<IgnorePattern> =
+            ignored.iter().map(|text| text.parse().expect("a pattern")).collect();
+        plan.keep_only_named(&scripts, &named, &ignored);
+        let running: Vec<&str> =
+            plan.steps.iter().map(|step| &scripts[step.id.index()].script[..2]).collect();
+        let refusals: Vec<&str> =
+            plan.refusals.iter().filter_map(|finding| finding.script.as_deref()?.get(..2)).collect();
+        assert_eq!((running.as_slice(), refusals.as_slice()), (runs, refused));
+    }
 }

@@ -9,7 +9,6 @@ use whimbrel_migration::name;
 use whimbrel_migration::plan::{self, MigratePlan, RunMode, Step};
 use whimbrel_migration::record::{ScriptOutcome, ScriptRecord};
 use whimbrel_migration::script::ScriptId;
-use whimbrel_migration::settings::{IgnorePattern, PatternState, PatternType};
 use whimbrel_migration::sql;
 use whimbrel_migration::state::{Overview, State};
 use whimbrel_migration::version::Version;
@@ -407,38 +406,11 @@ impl Engine<'_> {
             let overview = Overview::build(&scripts, history, &settings)?;
             plan.refusals = self.explained(&overview, plan.refusals);
         }
-        Ok(if self.settings.migration.out_of_order { plan } else { self.only_named(plan) })
-    }
-
-    /// Of what is out of order only the versions that were named may run; the others are refused as they always are.
-    fn only_named(&self, mut plan: MigratePlan) -> MigratePlan {
         let named = &self.common.request.out_of_order;
-        if named.is_empty() {
-            return plan;
+        if !self.settings.migration.out_of_order && !named.is_empty() {
+            plan.keep_only_named(&scripts, named, &settings.ignore_patterns);
         }
-        let passes_over = |pattern: &IgnorePattern| {
-            pattern.kind != PatternType::Repeatable
-                && matches!(pattern.state, PatternState::Ignored | PatternState::Any)
-        };
-        let is_ignored = self.settings.migration.ignore_patterns.iter().any(passes_over);
-        plan.warnings.retain(|warning| warning.slug != "out-of-order-active");
-        let (may_run, others): (Vec<Step>, Vec<Step>) = plan.steps.into_iter().partition(|step| {
-            let version = self.set.script(step.id).version();
-            !step.out_of_order || version.is_some_and(|version| named.contains(version))
-        });
-        plan.steps = may_run;
-        if !is_ignored {
-            plan.refusals.extend(others.iter().map(|step| {
-                let script = self.set.script(step.id);
-                Finding::error(
-                    "migration-ignored",
-                    "it is older than what the database has, and was not named",
-                )
-                .in_script(script.script.clone())
-                .next_step("give it a version above the applied ones, or name it with --allow-out-of-order")
-            }));
-        }
-        plan
+        Ok(plan)
     }
 
     /// A failed row that we may take up again is no obstacle: its progress stands and its script is unchanged.
