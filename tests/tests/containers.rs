@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
 use testcontainers::core::{IntoContainerPort, WaitFor};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use whimbrel_tests::engines::Place;
+use whimbrel_tests::eventually;
 use whimbrel_tests::postgres::psql;
-use whimbrel_tests::program::{Ended, run};
+use whimbrel_tests::program::{Ended, Running, run};
 use whimbrel_tests::project::Project;
 
 const PASSWORD: &str = "marked-container-password";
@@ -136,4 +138,52 @@ async fn the_runner_works_on_mysql_nine() {
     assert_eq!(place.ask("SHOW TABLES"), "");
     runner(place.url(), &["baseline"]).expect_code(0);
     assert_eq!(place.ask("SELECT version, type FROM flyway_schema_history"), "1|BASELINE");
+}
+
+/// Killed between two DDL, kept out by Flyway's lock, and not let in: on MySQL as on MariaDB.
+#[tokio::test]
+async fn row_87_killed_on_mysql_nine_the_next_run_goes_on_and_a_lock_is_respected() {
+    let (_container, url) = start_mysql().await;
+    let place = Place::on(&url);
+    let project = Project::small();
+    let runner = |url: &str, options: &[&str]| {
+        let mut command = project.tool("whimbrel-migrate");
+        command.arg("migrate").args(options).env("APP_DATABASE_URL", url);
+        command
+    };
+    let minute = Duration::from_secs(60);
+    let wrong = place.url().replace(PASSWORD, "canary-mysql");
+    let refused = run(&mut runner(&wrong, &["--wait", "30s"]), minute).expect_code(4);
+    assert!(!refused.says("canary-mysql") && refused.took < Duration::from_secs(10), "{}", refused.said());
+
+    project.write(
+        "sql/V1__steps.sql",
+        "CREATE TABLE one (i int);\nINSERT INTO one VALUES (1);\nCREATE TABLE two (i int);\n\
+         SELECT SLEEP(3), 'row87';\nINSERT INTO two VALUES (2);\nCREATE TABLE three (i int);\n",
+    );
+    let mut killed = Running::start(&mut runner(place.url(), &[]));
+    eventually("the statement is under way", minute, || {
+        let asleep = "SELECT count(*) FROM information_schema.processlist WHERE info LIKE '%row87%' AND id <> CONNECTION_ID()";
+        (place.ask(asleep) == "1").then_some(())
+    });
+    killed.signal(Signal::KILL);
+    killed.wait(minute);
+    let next = run(&mut runner(place.url(), &["--lock-wait", "30s"]), minute).expect_code(0);
+    assert!(next.stderr.contains("goes on with statement 4 of 6"), "{}", next.said());
+    assert_eq!(place.ask("SELECT (SELECT count(*) FROM one), (SELECT count(*) FROM two)"), "1|1");
+    assert_eq!(place.ask("SELECT count(*), min(success) FROM flyway_schema_history"), "1|1");
+
+    let quoted = format!("`{}`.`flyway_schema_history`", place.name);
+    let hash =
+        quoted.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    project.write("sql/V2__b.sql", "CREATE TABLE b (i int);\n");
+    let server = place.url().to_owned();
+    let hold = format!("SELECT GET_LOCK('Flyway-{hash}', 0), SLEEP(5)");
+    let holder = std::thread::spawn(move || whimbrel_tests::engines::ask(&server, &hold));
+    eventually("the lock is held", minute, || {
+        (place.ask(&format!("SELECT IS_USED_LOCK('Flyway-{hash}') IS NOT NULL")) == "1").then_some(())
+    });
+    run(&mut runner(place.url(), &["--lock-wait", "1s"]), minute).expect_code(5);
+    run(&mut runner(place.url(), &["--lock-wait", "30s"]), minute).expect_code(0);
+    holder.join().expect("no panic");
 }
