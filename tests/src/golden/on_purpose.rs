@@ -125,6 +125,27 @@ pub static REASONS: &[Reason] = &[
         },
     },
     Reason {
+        slug: "callbacks-on-one-connection",
+        why: "callbacks on SQLite run on the connection of the scripts; Flyway's run on another one, and block it (SQLITE_BUSY)",
+        applies: |situation, differences| {
+            situation.engine == "sqlite" && situation.fails_with(differences, "SQLITE_BUSY")
+        },
+    },
+    Reason {
+        slug: "nothing-begun",
+        why: "where a callback stops a script before its first statement, nothing of it is recorded; on MariaDB Flyway leaves a failed row",
+        applies: |situation, differences| {
+            situation.engine == "mariadb"
+                && situation.names().any(|name| name.starts_with("beforeEachMigrate"))
+                && situation.fails_with(differences, "callback")
+                && answers_agree(differences)
+                && differences.iter().any(|difference| {
+                    difference.what == "history"
+                        && has_one_failed_row_more(&difference.got, &difference.expected)
+                })
+        },
+    },
+    Reason {
         slug: "mixed-group",
         why: "the scripts of a group that cannot be one transaction keep their rows; Flyway loses the rows of what it applied",
         applies: |situation, differences| {
