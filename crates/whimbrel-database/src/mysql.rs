@@ -58,7 +58,7 @@ const UNKNOWN_DATABASE: i32 = 1049;
 const NOT_ROLLED_BACK: &str = "1196";
 
 const FACTS: &str = "SELECT CONNECTION_ID(), SUBSTRING_INDEX(USER(), '@', 1), DATABASE(), VERSION(), \
-     @@GLOBAL.innodb_read_only, @@SESSION.time_zone";
+     @@GLOBAL.innodb_read_only";
 
 impl MySql {
     /// One attempt to connect to one server.
@@ -278,7 +278,6 @@ async fn read_facts(driver: &mut Driver) -> Result<(u64, SessionFacts), Database
         server_version: version,
         // With read_only alone, some users may write all the same.
         read_only: next().as_deref() == Some("1"),
-        time_zone: next().unwrap_or_default(),
     };
     Ok((connection, facts))
 }

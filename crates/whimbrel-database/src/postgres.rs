@@ -45,8 +45,7 @@ pub(crate) struct Postgres {
 
 const FACTS: &str = "SELECT pg_catalog.pg_backend_pid(), current_user, pg_catalog.current_database(), \
      pg_catalog.current_schema(), pg_catalog.current_setting('search_path'), \
-     pg_catalog.current_setting('server_version'), pg_catalog.current_setting('transaction_read_only'), \
-     pg_catalog.current_setting('TimeZone')";
+     pg_catalog.current_setting('server_version'), pg_catalog.current_setting('transaction_read_only')";
 
 impl Postgres {
     /// One attempt to connect to one server.
@@ -258,6 +257,5 @@ async fn read_facts(driver: &mut Driver) -> Result<SessionFacts, DatabaseError> 
         search_path: next().unwrap_or_default(),
         server_version: next().unwrap_or_default(),
         read_only: next().as_deref() == Some("on"),
-        time_zone: next().unwrap_or_default(),
     })
 }

@@ -101,8 +101,6 @@ pub struct SessionFacts {
     pub server_version: String,
     /// Whether nothing can be written: a replica, or a setting.
     pub read_only: bool,
-    /// The time zone of the session.
-    pub time_zone: String,
 }
 
 /// What became of a transaction whose COMMIT was not answered.

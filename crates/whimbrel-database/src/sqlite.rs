@@ -72,7 +72,6 @@ impl Sqlite {
             search_path: String::new(),
             server_version: single(&version).unwrap_or_default(),
             read_only: target.read_only,
-            time_zone: "UTC".to_owned(),
         };
         let target = target.clone();
         Ok((
