@@ -76,10 +76,12 @@ peers() {
   for name; do program[$name]=$("$testbed/programs.sh" --path "$name"); done
 }
 
-run_whimbrel() { (cd "$work" && APP_DATABASE_URL=$(url whimbrel) exec "$migrate" migrate app); }
+# Nobody asks the server for TLS, which sqlx-cli as it is built here could not.
+without_tls='?sslmode=disable'
+run_whimbrel() { (cd "$work" && APP_DATABASE_URL=$(url whimbrel)$without_tls exec "$migrate" migrate app); }
 run_sqlx() { DATABASE_URL=$(url sqlx) "${program[sqlx-cli]}" migrate run --source "$work/sqlx"; }
 run_refinery() { REFINERY_URL=$(url refinery) "${program[refinery]}" migrate -e REFINERY_URL -p "$work/refinery"; }
-run_dbmate() { "${program[dbmate]}" --url "$(url dbmate)?sslmode=disable" --migrations-dir "$work/dbmate" --no-dump-schema migrate; }
+run_dbmate() { "${program[dbmate]}" --url "$(url dbmate)$without_tls" --migrations-dir "$work/dbmate" --no-dump-schema migrate; }
 run_waypoint() { (cd "$work" && exec "${program[waypoint]}" --url "$(url waypoint)" --locations flyway migrate); }
 run_flyway() {
   FLYWAY_URL=jdbc:postgresql://$place/$(database_of flyway) FLYWAY_USER=${login%%:*} FLYWAY_PASSWORD=${login#*:} \
