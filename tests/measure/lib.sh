@@ -19,8 +19,9 @@ options() {
     shift
   done
   server=${WHIMBREL_TEST_POSTGRES:?start this through tests/bench}
-  migrate=${WHIMBREL_BIN_DIR:?start this through tests/bench}/whimbrel-migrate
-  [ -x "$migrate" ] || unusable "$migrate is missing: cargo build --release --workspace"
+  # The program as it is shipped.
+  migrate=$(dirname "${WHIMBREL_BIN_DIR:?start this through tests/bench}")/dist/whimbrel-migrate
+  (cd "$repository" && cargo build --quiet --locked --profile dist -p whimbrel-migrate)
   login=${server#*://} login=${login%@*} place=${server#*@} place=${place%/*}
   work=$(mktemp -d)
   databases=()
