@@ -97,12 +97,13 @@ once() {
   echo $((${EPOCHREALTIME/[.,]/} - began)) >>"$2"
 }
 
-# take_rounds: a first run of each tool, then the rounds.
+# take_rounds: a first run of each tool, then the rounds, each in an order of its own: what a tool leaves in the
+# processor's caches meets every other.
 take_rounds() {
   local name
   for name in "${tools[@]}"; do once "$name" "$work/first.$name"; done
   for _ in $(seq "$rounds"); do
-    for name in "${tools[@]}"; do once "$name" "$work/times.$name"; done
+    for name in $(shuf -e "${tools[@]}"); do once "$name" "$work/times.$name"; done
   done
 }
 
