@@ -8,6 +8,7 @@
 mod answer;
 mod certificate;
 mod login;
+mod scram;
 mod tls;
 mod transport;
 

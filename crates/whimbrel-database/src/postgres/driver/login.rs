@@ -4,12 +4,12 @@ use std::io;
 
 use fallible_iterator::FallibleIterator as _;
 use postgres_protocol::authentication::md5_hash;
-use postgres_protocol::authentication::sasl::{self, ChannelBinding, ScramSha256};
 use postgres_protocol::message::backend::{AuthenticationSaslBody, Message};
 use postgres_protocol::message::frontend;
 use secrecy::ExposeSecret as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::scram::{Binding, PLAIN, PLUS, Scram, ScramError};
 use super::transport::Transport;
 use super::{Driver, answer, protocol, tls};
 use crate::error::{BoxError, ConnectErrorKind, DatabaseError, ServerError};
@@ -34,7 +34,7 @@ enum LoginError {
     #[error("channel_binding=require, and the server did not bind the login to the TLS connection")]
     NotBound,
     #[error("the server did not prove that it knows the password")]
-    NoProof(#[source] io::Error),
+    NoProof(#[source] ScramError),
     #[error("the server said something unexpected during the login")]
     Unexpected,
 }
@@ -125,12 +125,13 @@ async fn log_in(
                 if !connection.transport.is_private() {
                     return Err(refused(LoginError::ClearText));
                 }
-                frontend::password_message(password(target)?, &mut connection.outgoing).map_err(other)?;
+                frontend::password_message(password(target)?.as_bytes(), &mut connection.outgoing)
+                    .map_err(other)?;
             }
             Message::AuthenticationMd5Password(body) => {
                 tracing::warn!(target: "whimbrel", "the server asks for an md5 password, which is weak: scram-sha-256 is better");
                 let user = target.user.as_deref().unwrap_or_default();
-                let hash = md5_hash(user.as_bytes(), password(target)?, body.salt());
+                let hash = md5_hash(user.as_bytes(), password(target)?.as_bytes(), body.salt());
                 frontend::password_message(hash.as_bytes(), &mut connection.outgoing).map_err(other)?;
             }
             Message::AuthenticationSasl(body) => {
@@ -183,46 +184,42 @@ async fn scram(
     let (mut plain, mut plus) = (false, false);
     let mut mechanisms = offered.mechanisms();
     while let Some(mechanism) = mechanisms.next().map_err(other)? {
-        plain |= mechanism == sasl::SCRAM_SHA_256;
-        plus |= mechanism == sasl::SCRAM_SHA_256_PLUS;
+        plain |= mechanism == PLAIN;
+        plus |= mechanism == PLUS;
     }
     let wanted = target.channel_binding != ChannelBindingMode::Disable;
     let (mechanism, binding) = match end_point.filter(|_| wanted) {
-        Some(end_point) if plus => {
-            (sasl::SCRAM_SHA_256_PLUS, ChannelBinding::tls_server_end_point(end_point.to_vec()))
-        }
-        // Said so that a server which did offer it learns that somebody took the offer away.
-        Some(_) if plain => (sasl::SCRAM_SHA_256, ChannelBinding::unrequested()),
-        None if plain => (sasl::SCRAM_SHA_256, ChannelBinding::unsupported()),
+        Some(hash) if plus => (PLUS, Binding::EndPoint(hash)),
+        Some(_) if plain => (PLAIN, Binding::NotOffered),
+        None if plain => (PLAIN, Binding::Unsupported),
         _ => return Err(refused(LoginError::Method("a SASL mechanism of its own"))),
     };
-    let bound = mechanism == sasl::SCRAM_SHA_256_PLUS;
+    let bound = mechanism == PLUS;
     if target.channel_binding == ChannelBindingMode::Require && !bound {
         return Err(refused(LoginError::NotBound));
     }
-    let mut scram = ScramSha256::new(password(target)?, binding);
-    frontend::sasl_initial_response(mechanism, scram.message(), &mut connection.outgoing).map_err(other)?;
+    let unproven = |error| refused(LoginError::NoProof(error));
+    let password = password(target)?;
+    let begun = Scram::new(binding).map_err(unproven)?;
+    let first = begun.first();
+    frontend::sasl_initial_response(mechanism, first.as_bytes(), &mut connection.outgoing).map_err(other)?;
     connection.flush().await.map_err(failed)?;
-    match connection.next_message().await.map_err(failed)? {
-        Message::AuthenticationSaslContinue(body) => {
-            scram.update(body.data()).map_err(|error| refused(LoginError::NoProof(error)))?;
-        }
+    let (last, expected) = match connection.next_message().await.map_err(failed)? {
+        Message::AuthenticationSaslContinue(body) => begun.answer(password, body.data()).map_err(unproven)?,
         message => return Err(instead(&message)),
-    }
-    frontend::sasl_response(scram.message(), &mut connection.outgoing).map_err(other)?;
+    };
+    frontend::sasl_response(last.as_bytes(), &mut connection.outgoing).map_err(other)?;
     connection.flush().await.map_err(failed)?;
     match connection.next_message().await.map_err(failed)? {
-        Message::AuthenticationSaslFinal(body) => {
-            scram.finish(body.data()).map_err(|error| refused(LoginError::NoProof(error)))?;
-        }
+        Message::AuthenticationSaslFinal(body) => expected.verify(body.data()).map_err(unproven)?,
         message => return Err(instead(&message)),
     }
     Ok(bound)
 }
 
-fn password(target: &Target) -> Result<&[u8], Failed> {
+fn password(target: &Target) -> Result<&str, Failed> {
     match &target.password {
-        Some(password) => Ok(password.expose_secret().as_bytes()),
+        Some(password) => Ok(password.expose_secret()),
         None => Err(refused(LoginError::NoPassword)),
     }
 }
