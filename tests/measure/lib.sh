@@ -34,6 +34,31 @@ finish() {
   rm -rf "$work"
 }
 
+as_postgres() { if [ "$(id -u)" = 0 ]; then setpriv --reuid=postgres --regid=postgres --clear-groups "$@"; else "$@"; fi; }
+
+# own_server [OPTION…]: a PostgreSQL for this measurement alone, in memory where there is room; it is `server` from then on.
+own_server() {
+  local port place_for_data=${TMPDIR:-/tmp}
+  programs=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -1)
+  [ ! -w /dev/shm ] || place_for_data=/dev/shm
+  data=$(mktemp -d -p "$place_for_data")
+  trap 'stop_own_server; finish' EXIT
+  chmod 711 "$work"
+  printf 'measure\n' >"$work/password"
+  [ "$(id -u)" != 0 ] || chown postgres "$data" "$work/password"
+  as_postgres "$programs/initdb" -D "$data" -U postgres --auth=scram-sha-256 --pwfile="$work/password" --locale=C.UTF-8 >/dev/null
+  port=$(comm -23 <(seq 20000 29999) <(ss -Htnl | awk '{ sub(/.*:/, "", $4); print $4 }' | sort) | shuf -n 1)
+  as_postgres "$programs/pg_ctl" -D "$data" -w -s -l "$data/log" \
+    -o "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off $*" start
+  login=postgres:measure place=localhost:$port server=postgres://postgres:measure@localhost:$port/postgres
+}
+
+stop_own_server() {
+  as_postgres "$programs/pg_ctl" -D "$data" -m immediate stop >/dev/null 2>&1 || true
+  rm -rf "$data"
+  databases=()
+}
+
 ask() { psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$server" -c "$1"; }
 database_of() { echo "measure_${$}_$1"; }
 url() { echo "${server%/*}/$(database_of "$1")"; }

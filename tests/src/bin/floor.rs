@@ -1,11 +1,12 @@
-//! The least that a runner can do, by the raw protocol, for comparisons: `floor URL FOLDER`.
+//! The least that a runner can do, by the raw protocol, for comparisons.
 //!
-//! Connects, and for each file of the folder, in the order of their names: BEGIN, the file as one query, the INSERT of
-//! a history row, COMMIT. Each waits for its answer. Prints the milliseconds from the first BEGIN to the last COMMIT.
+//! `floor apply URL FOLDER` connects, and for each file of the folder, in the order of their names: BEGIN, the file as
+//! one query, the INSERT of a history row, COMMIT. Each waits for its answer.
+//!
+//! `floor login URL…` logs in everywhere side by side, and asks nothing.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Instant;
 
 use bytes::BytesMut;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
@@ -79,10 +80,26 @@ impl Connection {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "its one line of output")]
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [url, folder] = arguments.as_slice() else { return Err(io::Error::other("floor URL FOLDER")) };
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["apply", url, folder] => apply(url, folder),
+        ["login", urls @ ..] => login(urls),
+        _ => Err(io::Error::other("floor apply URL FOLDER, or floor login URL…")),
+    }
+}
+
+fn login(urls: &[&str]) -> io::Result<()> {
+    std::thread::scope(|scope| {
+        let logins: Vec<_> = urls.iter().map(|url| scope.spawn(|| Connection::open(url))).collect();
+        logins.into_iter().try_for_each(|login| match login.join() {
+            Ok(opened) => opened.map(drop),
+            Err(_) => Err(io::Error::other("a login panicked")),
+        })
+    })
+}
+
+fn apply(url: &str, folder: &str) -> io::Result<()> {
     let mut files: Vec<_> =
         fs_err::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     files.sort();
@@ -93,7 +110,6 @@ fn main() -> io::Result<()> {
          installed_on timestamp NOT NULL DEFAULT now(), execution_time int NOT NULL, success boolean NOT NULL)",
     )?;
     connection.query("CREATE INDEX IF NOT EXISTS history_success ON history (success)")?;
-    let began = Instant::now();
     for (rank, path) in files.iter().enumerate() {
         let text = fs_err::read_to_string(path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -105,6 +121,5 @@ fn main() -> io::Result<()> {
         ))?;
         connection.query("COMMIT")?;
     }
-    println!("{:.1}", began.elapsed().as_secs_f64() * 1000.0);
     Ok(())
 }
