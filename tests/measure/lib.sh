@@ -24,13 +24,12 @@ options() {
   (cd "$repository" && cargo build --quiet --locked --profile dist -p whimbrel-migrate)
   login=${server#*://} login=${login%@*} place=${server#*@} place=${place%/*}
   work=$(mktemp -d)
-  databases=()
   trap finish EXIT
 }
 
 finish() {
   local name
-  for name in "${databases[@]}"; do ask "DROP DATABASE IF EXISTS $name WITH (FORCE)" || true; done
+  for name in "${database[@]}"; do ask "DROP DATABASE IF EXISTS $name WITH (FORCE)" || true; done
   rm -rf "$work"
 }
 
@@ -54,22 +53,21 @@ own_server() {
 }
 
 stop_own_server() {
-  as_postgres "$programs/pg_ctl" -D "$data" -m immediate stop >/dev/null 2>&1 || true
+  as_postgres "$programs/pg_ctl" -D "$data" -m fast stop >/dev/null 2>&1 || true
   rm -rf "$data"
-  databases=()
+  database=()
 }
 
 ask() { psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$server" -c "$1"; }
-database_of() { echo "measure_${$}_$1"; }
-url() { echo "${server%/*}/$(database_of "$1")"; }
 
+# The databases' names and URLs by the name that the measurement has for them: looked up while time is taken, so made before.
+declare -A database url
 # new_database NAME: empty, whatever there was.
 new_database() {
-  local name
-  name=$(database_of "$1")
-  PGOPTIONS="-c client_min_messages=warning" ask "DROP DATABASE IF EXISTS $name WITH (FORCE)"
-  databases+=("$name")
-  ask "CREATE DATABASE $name"
+  database[$1]=measure_${$}_$1
+  url[$1]=${server%/*}/${database[$1]}
+  PGOPTIONS="-c client_min_messages=warning" ask "DROP DATABASE IF EXISTS ${database[$1]} WITH (FORCE)"
+  ask "CREATE DATABASE ${database[$1]}"
 }
 
 # project FOLDER DATABASE…: a whimbrel.toml; each database has its scripts in `flyway` and its URL in NAME_DATABASE_URL.
@@ -104,13 +102,13 @@ peers() {
 
 # Nobody asks the server for TLS, which sqlx-cli as it is built here could not.
 without_tls='?sslmode=disable'
-run_whimbrel() { (cd "$work" && APP_DATABASE_URL=$(url whimbrel)$without_tls exec "$migrate" migrate app); }
-run_sqlx() { DATABASE_URL=$(url sqlx) "${program[sqlx-cli]}" migrate run --source "$work/sqlx"; }
-run_refinery() { REFINERY_URL=$(url refinery) "${program[refinery]}" migrate -e REFINERY_URL -p "$work/refinery"; }
-run_dbmate() { "${program[dbmate]}" --url "$(url dbmate)$without_tls" --migrations-dir "$work/dbmate" --no-dump-schema migrate; }
-run_waypoint() { (cd "$work" && exec "${program[waypoint]}" --url "$(url waypoint)" --locations flyway migrate); }
+run_whimbrel() { (cd "$work" && APP_DATABASE_URL=${url[whimbrel]}$without_tls exec "$migrate" migrate app); }
+run_sqlx() { DATABASE_URL=${url[sqlx]} "${program[sqlx-cli]}" migrate run --source "$work/sqlx"; }
+run_refinery() { REFINERY_URL=${url[refinery]} "${program[refinery]}" migrate -e REFINERY_URL -p "$work/refinery"; }
+run_dbmate() { "${program[dbmate]}" --url "${url[dbmate]}$without_tls" --migrations-dir "$work/dbmate" --no-dump-schema migrate; }
+run_waypoint() { (cd "$work" && exec "${program[waypoint]}" --url "${url[waypoint]}" --locations flyway migrate); }
 run_flyway() {
-  FLYWAY_URL=jdbc:postgresql://$place/$(database_of flyway) FLYWAY_USER=${login%%:*} FLYWAY_PASSWORD=${login#*:} \
+  FLYWAY_URL=jdbc:postgresql://$place/${database[flyway]} FLYWAY_USER=${login%%:*} FLYWAY_PASSWORD=${login#*:} \
     "${program[flyway]}" -locations="filesystem:$work/flyway" migrate
 }
 
