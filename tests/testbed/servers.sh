@@ -110,10 +110,13 @@ YAML
 
 up() {
   [ "$(id -u)" = 0 ] || unusable 'the servers of the testbed need root'
+  local name
+  for name; do
+    declare -F "up_$name" >/dev/null || unusable "no server is called $name; there are: postgres postgres17 mariadb docker registry"
+  done
   mkdir -p "$state"
   chmod 755 "$state"
   bridge
-  local name
   for name in "${@:-postgres mariadb docker registry}"; do for name in $name; do "up_$name"; done; done
 }
 

@@ -50,6 +50,11 @@ impl Job {
         self
     }
 
+    fn label(mut self, name: &str, value: &str) -> Self {
+        self.object["metadata"]["labels"][name] = json!(value);
+        self
+    }
+
     fn apply(self, namespace: &Namespace) {
         namespace.apply(&self.object);
     }
@@ -219,6 +224,19 @@ fn the_job_of_the_last_release_is_not_taken() {
     Job::new("db", "echo new").apply(&namespace);
     let ended = running.wait(PATIENCE).expect_code(0);
     assert_eq!(ended.stdout, "new\n", "{}", ended.said());
+}
+
+#[test]
+fn of_the_jobs_with_the_labels_the_newest_is_followed() {
+    let namespace = Namespace::create("tail-labels");
+    Job::new("old", "echo old; exit 1").label("app", "db").apply(&namespace);
+    namespace.kubectl(&["wait", "--for=condition=failed", "job/old", "--timeout=60s"]).expect_code(0);
+    Job::new("new", "echo new").label("app", "db").apply(&namespace);
+    Job::new("other", "echo other").label("app", "other").apply(&namespace);
+    let mut command = whimbrel("whimbrel-tail");
+    command.current_dir(std::env::temp_dir());
+    command.args(["--selector", "app=db", "--namespace", &namespace.name]);
+    assert_eq!(run(&mut command, PATIENCE).expect_code(0).stdout, "new\n");
 }
 
 #[test]
