@@ -4,6 +4,7 @@ use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
+use crate::answer::{expect_success, limited};
 use crate::{Credentials, RegistryErrorKind};
 
 /// What is sent along with requests to the registry itself.
@@ -109,11 +110,11 @@ pub(crate) async fn fetch_token(
     }
     let answer = request.send().await.map_err(RegistryErrorKind::Connection)?;
     if answer.status().is_client_error() {
-        let body = crate::client::limited(answer, TOKEN_LIMIT).await?;
+        let body = limited(answer, TOKEN_LIMIT).await?;
         return Err(RegistryErrorKind::Unauthorized { message: crate::error::words(&body).1 });
     }
-    let answer = crate::client::expect_success(answer).await?;
-    let body = crate::client::limited(answer, TOKEN_LIMIT).await?;
+    let answer = expect_success(answer).await?;
+    let body = limited(answer, TOKEN_LIMIT).await?;
     let document: TokenDocument = serde_json::from_slice(&body)
         .map_err(|_| RegistryErrorKind::Protocol("the token service's answer is unreadable".to_owned()))?;
     document

@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use whimbrel_image::{
     BaseImage, Blob, Digest, Digester, ManifestKind, Platform, Reference, RegistryName, parse_base,
     parse_manifest,
 };
 
+use crate::answer::{WORDS_LIMIT, digest_header, expect_success, header, limited};
 use crate::auth::{Authorization, Challenge, fetch_token};
 use crate::error::words;
 use crate::retry::{Failure, Patience, retry};
@@ -41,7 +42,6 @@ pub struct FetchedManifest {
 }
 
 const MANIFEST_LIMIT: u64 = 4 * 1024 * 1024;
-const WORDS_LIMIT: u64 = 64 * 1024;
 const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
 
@@ -383,15 +383,6 @@ impl Access {
     }
 }
 
-fn header(answer: &Response, name: &reqwest::header::HeaderName) -> Option<String> {
-    answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
-}
-
-fn digest_header(answer: &Response) -> Option<Digest> {
-    let value = answer.headers().get("Docker-Content-Digest")?;
-    value.to_str().ok()?.parse().ok()
-}
-
 fn verify(expected: Option<&Digest>, found: &Digest) -> Result<(), RegistryErrorKind> {
     match expected {
         Some(expected) if expected != found => {
@@ -399,28 +390,4 @@ fn verify(expected: Option<&Digest>, found: &Digest) -> Result<(), RegistryError
         }
         _ => Ok(()),
     }
-}
-
-/// Turns a refusal into an error with the registry's words.
-pub(crate) async fn expect_success(answer: Response) -> Result<Response, RegistryErrorKind> {
-    let status = answer.status();
-    if status.is_success() {
-        return Ok(answer);
-    }
-    let seconds = header(&answer, &RETRY_AFTER).and_then(|text| text.trim().parse::<u64>().ok());
-    let body = limited(answer, WORDS_LIMIT).await.unwrap_or_default();
-    let (codes, message) = words(&body);
-    Err(RegistryErrorKind::Status { status, codes, message, retry_after: seconds.map(Duration::from_secs) })
-}
-
-/// Reads a body of at most `limit` bytes.
-pub(crate) async fn limited(mut answer: Response, limit: u64) -> Result<Bytes, RegistryErrorKind> {
-    let mut body = Vec::new();
-    while let Some(piece) = answer.chunk().await.map_err(RegistryErrorKind::Connection)? {
-        if (body.len() + piece.len()) as u64 > limit {
-            return Err(RegistryErrorKind::TooLarge { limit });
-        }
-        body.extend_from_slice(&piece);
-    }
-    Ok(body.into())
 }

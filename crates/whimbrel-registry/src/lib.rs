@@ -19,6 +19,7 @@
 //! The TLS provider of the process is used; where there is none, ring is installed.
 #![warn(missing_docs)]
 
+mod answer;
 mod auth;
 mod client;
 mod credentials;

@@ -1,19 +1,15 @@
 //! The command line, as types.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
-use clap::{Args, Parser, Subcommand};
-use whimbrel_cli::args::{GlobalArgs, duration};
-use whimbrel_flow::secrets::SourceChoice;
+use clap::{Parser, Subcommand};
+use whimbrel_cli::args::GlobalArgs;
 use whimbrel_migrate::cli::MigrateArgs;
-use whimbrel_postgres::BinarySource;
 use whimbrel_secrets::SecretsCommand;
 use whimbrel_tail::cli::TailArgs;
 use whimbrel_watch::WatchArgs;
 
 use crate::deploy::DeployArgs;
 use crate::doctor::DoctorArgs;
+use crate::up::{DownArgs, UpArgs};
 
 const FIRST_STEPS: &str = "\
 First steps, in this order:
@@ -70,63 +66,6 @@ pub enum Command {
     Config,
 }
 
-/// Options of `up` and `dev`.
-#[derive(Clone, Debug, Args)]
-pub struct UpArgs {
-    /// Databases of whimbrel.toml [default: all that are enabled, or $WHIMBREL_DATABASES]
-    #[arg(value_name = "DATABASE")]
-    pub databases: Vec<String>,
-
-    /// Stay, and apply every save
-    #[arg(long)]
-    pub watch: bool,
-
-    /// Take the secrets of a server of yours from folder:PATH or dotenv:PATH; start none, rebuild nothing
-    #[arg(long, value_name = "SOURCE")]
-    pub from: Option<SourceChoice>,
-
-    /// Put this static program into the image [default: a static one of ours]
-    #[arg(long, value_name = "FILE", conflicts_with = "base")]
-    pub runner: Option<PathBuf>,
-
-    /// Build on this image, which has the program already
-    #[arg(long, value_name = "REFERENCE")]
-    pub base: Option<String>,
-
-    /// Where the server's programs come from: installed (else fetched), fetch, or a folder
-    #[arg(long, value_name = "SOURCE", value_parser = binary_source, env = "WHIMBREL_POSTGRES", hide_env = true, default_value = "installed")]
-    pub postgres: BinarySource,
-
-    /// Stop the migrations after this time
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "15m")]
-    pub timeout: Duration,
-
-    /// Wait so long for another whimbrel that works on this checkout
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5m")]
-    pub lock_wait: Duration,
-}
-
-/// Options of `down`.
-#[derive(Clone, Debug, Args)]
-pub struct DownArgs {
-    /// Forget the data as well
-    #[arg(long)]
-    pub volumes: bool,
-
-    /// Wait so long for another whimbrel that works on this checkout
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5m")]
-    pub lock_wait: Duration,
-}
-
-fn binary_source(text: &str) -> Result<BinarySource, String> {
-    match text {
-        "" => Err("name a folder, or write installed or fetch".to_owned()),
-        "installed" => Ok(BinarySource::InstalledOrFetched),
-        "fetch" => Ok(BinarySource::Fetched),
-        folder => Ok(BinarySource::Folder(folder.into())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -142,11 +81,5 @@ mod tests {
     fn the_help_text_is_a_contract() {
         let mut command = Cli::command().term_width(100);
         insta::assert_snapshot!(command.render_help());
-    }
-
-    #[test]
-    fn the_servers_programs_can_be_named() {
-        assert_eq!(binary_source("fetch"), Ok(BinarySource::Fetched));
-        assert_eq!(binary_source("/opt/pg/bin"), Ok(BinarySource::Folder("/opt/pg/bin".into())));
     }
 }

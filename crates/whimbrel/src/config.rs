@@ -10,8 +10,6 @@ use whimbrel_cli::project::Project;
 use whimbrel_cli::settings::{NamedSetting, Origin};
 use whimbrel_migration::redact::names_a_secret;
 
-use crate::up;
-
 /// Variables of ours that change what the tools do, and the settings they stand for.
 const VARIABLES: [(&str, &str); 4] = [
     (env::FORMAT, "format"),
@@ -28,7 +26,7 @@ struct Document<'a> {
 }
 
 pub(crate) fn show(global: &GlobalArgs, printer: &Printer) -> Result<ExitCode, CommandError> {
-    let project = up::find_project(global)?;
+    let project = Project::find_from_here(global.config.as_deref())?;
     let mut settings = collect(&project, &ProcessEnvironment);
     lay_over(&mut settings, whimbrel_migrate::settings::layers::shown(&project, &ProcessEnvironment)?);
     if printer.is_json() {

@@ -11,7 +11,7 @@ use whimbrel_cli::env::{self, Environment};
 use whimbrel_cli::error::{CommandError, ErrorKind};
 use whimbrel_cli::exit::ExitCode;
 use whimbrel_cli::printer::{Printer, counted};
-use whimbrel_cli::project::{ProjectFile, Registry};
+use whimbrel_cli::project::{Project, ProjectFile, Registry};
 use whimbrel_cli::signals::{Stop, Urgency};
 use whimbrel_cluster::helm::Repair;
 use whimbrel_contract::Conclusion;
@@ -22,7 +22,6 @@ use whimbrel_tail::render::Renderer as JobRenderer;
 use whimbrel_tail::settings::Style;
 
 use crate::render::render_table;
-use crate::up::find_project;
 
 /// Options of `deploy`.
 #[derive(Args, Clone, Debug)]
@@ -114,7 +113,7 @@ pub(crate) async fn run(
     environment: &impl Environment,
     printer: &Printer,
 ) -> Result<ExitCode, CommandError> {
-    let mut project = find_project(global)?;
+    let mut project = Project::find_from_here(global.config.as_deref())?;
     args.image.replace_in(&mut project.file);
     let options = options(args, environment);
     let mut renderer = Renderer::new(printer);

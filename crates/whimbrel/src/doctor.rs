@@ -10,9 +10,8 @@ use whimbrel_cli::env::Environment;
 use whimbrel_cli::error::CommandError;
 use whimbrel_cli::exit::ExitCode;
 use whimbrel_cli::printer::Printer;
+use whimbrel_cli::project::Project;
 use whimbrel_flow::doctor::{Check, DoctorOptions, State, doctor};
-
-use crate::up::find_project;
 
 /// Options of `doctor`.
 #[derive(Args, Clone, Debug, Default)]
@@ -48,7 +47,7 @@ pub(crate) async fn run(
     environment: &impl Environment,
     printer: &Printer,
 ) -> Result<ExitCode, CommandError> {
-    let project = find_project(global)?;
+    let project = Project::find_from_here(global.config.as_deref())?;
     let path = environment.get("PATH").unwrap_or_default();
     let options = DoctorOptions {
         kubeconfig: args.kubeconfig.clone(),

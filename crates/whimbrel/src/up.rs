@@ -1,8 +1,10 @@
 //! `up`, `dev`, `down`: from arguments to settings, and from events to lines.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use whimbrel_cli::args::GlobalArgs;
+use clap::Args;
+use whimbrel_cli::args::{GlobalArgs, duration};
 use whimbrel_cli::env::{self, Environment, ProcessEnvironment};
 use whimbrel_cli::error::{CommandError, ErrorKind};
 use whimbrel_cli::exit::ExitCode;
@@ -12,9 +14,66 @@ use whimbrel_cli::signals::Stop;
 use whimbrel_flow::image::Runner;
 use whimbrel_flow::local::{self, DevEnd, DevStep, UpEnd, UpEvent, UpSettings};
 use whimbrel_flow::secrets::{Source, SourceChoice};
+use whimbrel_postgres::BinarySource;
 
-use crate::cli::{DownArgs, UpArgs};
 use crate::render::Renderer;
+
+/// Options of `up` and `dev`.
+#[derive(Clone, Debug, Args)]
+pub struct UpArgs {
+    /// Databases of whimbrel.toml [default: all that are enabled, or $WHIMBREL_DATABASES]
+    #[arg(value_name = "DATABASE")]
+    pub databases: Vec<String>,
+
+    /// Stay, and apply every save
+    #[arg(long)]
+    pub watch: bool,
+
+    /// Take the secrets of a server of yours from folder:PATH or dotenv:PATH; start none, rebuild nothing
+    #[arg(long, value_name = "SOURCE")]
+    pub from: Option<SourceChoice>,
+
+    /// Put this static program into the image [default: a static one of ours]
+    #[arg(long, value_name = "FILE", conflicts_with = "base")]
+    pub runner: Option<PathBuf>,
+
+    /// Build on this image, which has the program already
+    #[arg(long, value_name = "REFERENCE")]
+    pub base: Option<String>,
+
+    /// Where the server's programs come from: installed (else fetched), fetch, or a folder
+    #[arg(long, value_name = "SOURCE", value_parser = binary_source, env = "WHIMBREL_POSTGRES", hide_env = true, default_value = "installed")]
+    pub postgres: BinarySource,
+
+    /// Stop the migrations after this time
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "15m")]
+    pub timeout: Duration,
+
+    /// Wait so long for another whimbrel that works on this checkout
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5m")]
+    pub lock_wait: Duration,
+}
+
+/// Options of `down`.
+#[derive(Clone, Debug, Args)]
+pub struct DownArgs {
+    /// Forget the data as well
+    #[arg(long)]
+    pub volumes: bool,
+
+    /// Wait so long for another whimbrel that works on this checkout
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5m")]
+    pub lock_wait: Duration,
+}
+
+fn binary_source(text: &str) -> Result<BinarySource, String> {
+    match text {
+        "" => Err("name a folder, or write installed or fetch".to_owned()),
+        "installed" => Ok(BinarySource::InstalledOrFetched),
+        "fetch" => Ok(BinarySource::Fetched),
+        folder => Ok(BinarySource::Folder(folder.into())),
+    }
+}
 
 pub(crate) async fn up(
     global: &GlobalArgs,
@@ -63,7 +122,7 @@ pub(crate) async fn down(
     args: DownArgs,
     printer: &Printer,
 ) -> Result<ExitCode, CommandError> {
-    let project = find_project(global)?;
+    let project = Project::find_from_here(global.config.as_deref())?;
     let renderer = Renderer::new(printer, &project);
     let report = |event: UpEvent| renderer.event(&event);
     let done = local::down(&project, args.volumes, args.lock_wait, &report).await?;
@@ -71,14 +130,10 @@ pub(crate) async fn down(
     Ok(ExitCode::Done)
 }
 
-pub(crate) fn find_project(global: &GlobalArgs) -> Result<Project, CommandError> {
-    Ok(Project::find_from_here(global.config.as_deref())?)
-}
-
 fn resolve(global: &GlobalArgs, args: UpArgs) -> Result<UpSettings, CommandError> {
     let databases =
         if args.databases.is_empty() { databases_of(&ProcessEnvironment) } else { args.databases };
-    let project = find_project(global)?;
+    let project = Project::find_from_here(global.config.as_deref())?;
     Ok(UpSettings {
         databases,
         binaries: args.postgres,
@@ -137,6 +192,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+
+    #[test]
+    fn the_servers_programs_can_be_named() {
+        assert_eq!(binary_source("fetch"), Ok(BinarySource::Fetched));
+        assert_eq!(binary_source("/opt/pg/bin"), Ok(BinarySource::Folder("/opt/pg/bin".into())));
+    }
 
     #[test]
     fn databases_are_separated_by_commas() {
