@@ -1,5 +1,6 @@
 //! PostgreSQL and MySQL in containers that testcontainers starts, from images that the testbed makes.
 
+use std::os::unix::process::CommandExt as _;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -9,7 +10,7 @@ use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use whimbrel_tests::engines::Place;
 use whimbrel_tests::eventually;
 use whimbrel_tests::postgres::psql;
-use whimbrel_tests::program::{Ended, Running, run};
+use whimbrel_tests::program::{Ended, Running, run, whimbrel};
 use whimbrel_tests::project::Project;
 
 const PASSWORD: &str = "marked-container-password";
@@ -138,6 +139,44 @@ async fn the_runner_works_on_mysql_nine() {
     assert_eq!(place.ask("SHOW TABLES"), "");
     runner(place.url(), &["baseline"]).expect_code(0);
     assert_eq!(place.ask("SELECT version, type FROM flyway_schema_history"), "1|BASELINE");
+    runner(place.url(), &["clean", "--clean-enabled"]).expect_code(0);
+    under_flyways_name(&place, &project);
+}
+
+/// The same scripts, asked for with Flyway's command line and a URL of Java.
+fn under_flyways_name(place: &Place, project: &Project) {
+    let (login, host) = place.url().rsplit_once('@').expect("a URL with a login");
+    assert!(login.ends_with(PASSWORD));
+    let flyway = |arguments: &[&str]| -> Ended {
+        let mut command = whimbrel("whimbrel-migrate");
+        command.arg0("flyway").env("FLYWAY_URL", format!("jdbc:mysql://{host}?allowPublicKeyRetrieval=true"));
+        command.env("FLYWAY_USER", "root").env("FLYWAY_PASSWORD", PASSWORD).args(arguments);
+        command.arg(format!("-locations=filesystem:{}", project.file("sql").display()));
+        let ended = run(&mut command, Duration::from_secs(60));
+        assert!(!ended.says(PASSWORD), "{}", ended.said());
+        ended
+    };
+    let states = || {
+        let info = flyway(&["-outputType=json", "info"]).expect_code(0);
+        let info: serde_json::Value = serde_json::from_str(&info.stdout).expect("one document");
+        let rows = info["migrations"].as_array().expect("a list");
+        rows.iter().map(|row| row["state"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    let failed = flyway(&["migrate"]).expect_code(1);
+    let database = format!("Migration of schema `{}` to version \"2 - b\" failed!", place.name);
+    assert!(failed.stderr.contains(&database), "{}", failed.said());
+    assert!(failed.stderr.contains("SQL State  : 42S02\nError Code : 1146\n"), "{}", failed.said());
+    assert_eq!(states(), ["Success", "Failed"]);
+    flyway(&["validate"]).expect_code(1);
+    flyway(&["repair"]).expect_code(0);
+    assert_eq!(states(), ["Success", "Pending"]);
+    place.ask("DROP PROCEDURE p");
+    place.ask("DROP TABLE b");
+    place.ask("CREATE TABLE late (id int)");
+    let done = flyway(&["migrate"]).expect_code(0);
+    assert!(done.stdout.contains("(MySQL 9."), "{}", done.said());
+    assert_eq!(states(), ["Success", "Success"]);
+    flyway(&["validate"]).expect_code(0);
 }
 
 /// Killed between two DDL, kept out by Flyway's lock, and not let in: on MySQL as on MariaDB.

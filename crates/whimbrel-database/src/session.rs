@@ -461,6 +461,16 @@ impl Session {
         }
     }
 
+    /// What [`Session::clean_schema`] would run now.
+    pub async fn clean_statements(&mut self, schema: &str) -> Result<Vec<String>, DatabaseError> {
+        on_engine!(&mut self.engine, engine => engine.clean_statements(schema).await)
+    }
+
+    /// What [`Session::drop_schema`] would run now.
+    pub async fn drop_statements(&mut self, schema: &str) -> Result<Vec<String>, DatabaseError> {
+        on_engine!(&mut self.engine, engine => engine.drop_statements(schema).await)
+    }
+
     /// Drops everything in the schema. The schema stays.
     pub async fn clean_schema(&mut self, schema: &str) -> Result<(), DatabaseError> {
         on_engine!(&mut self.engine, engine => engine.clean_schema(schema).await)

@@ -4,6 +4,7 @@ mod callbacks;
 mod explaining;
 mod failing;
 mod group;
+mod intended;
 mod locking;
 mod migrate;
 mod open;
@@ -42,6 +43,7 @@ use crate::set::{ScriptSet, SetError};
 use crate::settings::{CommonSettings, DatabaseSettings};
 use crate::timeouts::Timeouts;
 
+pub use intended::Intended;
 pub use migrate::{MigrateReport, PlannedScript};
 pub(crate) use open::{SAY_AGAIN, connect};
 pub use open::{SeenVersion, Unopened};
@@ -75,6 +77,8 @@ pub struct Engine<'a> {
     version: Option<String>,
     /// The database's version before anything was applied.
     before: Option<String>,
+    /// What a dry run would have sent.
+    intended: Vec<Intended>,
     /// The turn from versioned to repeatable scripts is over.
     repeatables_begun: bool,
 }
@@ -105,14 +109,10 @@ impl Engine<'_> {
         &self.table
     }
 
-    /// The scripts.
-    pub fn set(&self) -> &ScriptSet {
-        &self.set
-    }
-
-    /// Says goodbye to the server.
-    pub async fn close(self) {
+    /// Says goodbye to the server. What was known of the scripts stays, and what a dry run would have sent.
+    pub async fn close(self) -> (ScriptSet, Vec<Intended>) {
         self.session.close().await;
+        (self.set, self.intended)
     }
 
     fn say(&self, level: Level, event: Event, message: &str) {

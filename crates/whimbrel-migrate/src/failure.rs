@@ -10,6 +10,7 @@ use whimbrel_database::{
     Condition, ConnectError, ConnectErrorKind, DatabaseError, EngineKind, LockHolder, ServerError,
 };
 use whimbrel_migration::finding::Finding;
+use whimbrel_migration::plan::RunMode;
 use whimbrel_migration::risk::Level;
 use whimbrel_migration::version::Version;
 
@@ -132,8 +133,8 @@ pub struct ScriptFailure {
     pub version: Option<String>,
     /// Its description.
     pub description: String,
-    /// Whether it ran outside of a transaction.
-    pub non_transactional: bool,
+    /// How it ran.
+    pub run: RunMode,
     /// Whether it takes a version back.
     pub undoes: bool,
     /// Line, from 1.
@@ -286,7 +287,7 @@ impl ScriptFailure {
 
     fn migrate_hint(&self) -> &'static str {
         match self.kept {
-            Kept::Nothing if self.non_transactional => {
+            Kept::Nothing if self.run != RunMode::InTransaction => {
                 "correct what stopped it and run migrate again; or run repair, then change the script"
             }
             Kept::Nothing => "correct the script and run migrate again",
@@ -529,7 +530,7 @@ mod tests {
             path: "/sql/V2__b.sql".into(),
             version: Some("2".to_owned()),
             description: "b".to_owned(),
-            non_transactional: false,
+            run: RunMode::InTransaction,
             undoes: false,
             line: 4,
             column: 13,

@@ -10,12 +10,13 @@
 //! | [`gather`], `resolver` | from all sources to one value each, with its origin: [`values`] |
 //! | [`fill`] | from values to [`DatabaseSettings`](crate::settings::DatabaseSettings) |
 //! | `args`, `text`, `answer`, `words`, `json`, `layout`, [`info_filter`] | the command line and what it answers |
-//! | `place`, `console` | what the lines name, and where they go |
+//! | `place`, `console`, `dry_run` | what the lines name, and where they go; the SQL that would be run |
 
 mod answer;
 mod args;
 mod conf;
 mod console;
+mod dry_run;
 pub mod fill;
 pub mod gather;
 pub mod info_filter;
@@ -45,6 +46,7 @@ use crate::report::Reporter;
 use crate::run::{self, Report, Run};
 use crate::settings::RunSettings;
 use console::Console;
+use dry_run::DryRun;
 use place::Place;
 use sources::Surroundings;
 
@@ -135,17 +137,33 @@ async fn run_verbs(printer: &Printer, invocation: &Invocation, edition: &Cell<bo
             return exit::ExitCode::No;
         }
     };
+    let mut script = match invocation.dry_run_output.as_deref().map(DryRun::begin).transpose() {
+        Ok(script) => script,
+        Err(error) => {
+            printer.line_or_error(*json, &format!("Unable to write dry run output: {error}"));
+            return exit::ExitCode::No;
+        }
+    };
     let mut documents = Vec::new();
     if !json {
         console.line(headline());
+        if script.is_some() {
+            console.warning(json::DRY_RUN);
+        }
         if !invocation.quiet {
             invocation.words.iter().for_each(|word| printer.stderr_line(&format!("WARNING: {word}")));
         }
     }
     for verb in verbs {
         let settings = RunSettings { verb: *verb, ..settings.clone() };
-        let place = Place::of(&settings.databases[0], invocation.url.clone());
-        let (run, failed) = run_one(printer, &console, &place, invocation, &settings, stop.clone()).await;
+        let place = Place::of(&settings.databases[0], invocation.url.clone(), invocation.debug);
+        let (run, mut failed) = run_one(printer, &console, &place, invocation, &settings, stop.clone()).await;
+        if let Some(script) = &mut script
+            && let Err(error) = script.add(&run)
+        {
+            printer.line_or_error(false, &format!("Unable to write dry run output: {error}"));
+            failed = true;
+        }
         if *json {
             documents.push(json::document(&settings, &place.seen_by(&run), &run));
         }

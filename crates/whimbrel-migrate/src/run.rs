@@ -19,8 +19,8 @@ use whimbrel_migration::sql::TableName;
 use crate::check;
 use crate::cli::{FilesVerb, MigrateArgs, Options, Task, Verb};
 use crate::engine::{
-    BaselineReport, CleanReport, Engine, InfoReport, MigrateReport, RepairReport, StampReport, UndoReport,
-    ValidateReport,
+    BaselineReport, CleanReport, Engine, InfoReport, Intended, MigrateReport, RepairReport, StampReport,
+    UndoReport, ValidateReport,
 };
 use crate::failure::Failure;
 use crate::patience::Patience;
@@ -28,6 +28,7 @@ use crate::propose;
 use crate::reach::{self, PingReport, WaitReport};
 use crate::render;
 use crate::report::{Event, Level, Reporter, now};
+use crate::set::ScriptSet;
 use crate::settings::{self, CommonSettings, DatabaseSettings, RunSettings};
 
 /// What one verb did on one database.
@@ -67,6 +68,10 @@ pub struct Turn {
     pub report: Option<Report>,
     /// Why it ended otherwise.
     pub failure: Option<Failure>,
+    /// The scripts; none where it did not come to that.
+    pub set: Option<ScriptSet>,
+    /// What a dry run would have sent to the server.
+    pub intended: Vec<Intended>,
     /// How long it took.
     pub millis: u64,
 }
@@ -227,7 +232,7 @@ async fn take_turn(
             .say(&format!("connecting to {}", database.target));
     }
     let mut record = skipped(database);
-    let (mut report, mut failure, mut table) = (None, None, None);
+    let (mut report, mut failure, mut table, mut set, mut intended) = (None, None, None, None, Vec::new());
     // The version as it was last seen; none where nobody could look.
     let mut seen: Option<Option<String>> = None;
     let begun = now();
@@ -271,7 +276,8 @@ async fn take_turn(
                 };
                 close(&mut record, &failure);
                 engine.leave_record(settings.verb, &begun, &record).await;
-                engine.close().await;
+                let (scripts, pieces) = engine.close().await;
+                (set, intended) = (Some(scripts), pieces);
             }
         },
     }
@@ -286,7 +292,7 @@ async fn take_turn(
     }
     close(&mut record, &failure);
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let turn = Turn { record, table, report, failure, millis };
+    let turn = Turn { record, table, report, failure, set, intended, millis };
     if followed {
         say_finished(reporter, &turn, seen.is_some());
     }

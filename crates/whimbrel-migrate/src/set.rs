@@ -144,6 +144,12 @@ impl ScriptSet {
         &self.all[..self.count]
     }
 
+    /// A script by its path below its location, with its file.
+    pub fn find(&self, path: &str) -> Option<(&ResolvedScript, &PathBuf)> {
+        let mut scripts = self.scripts().iter().zip(&self.paths);
+        scripts.find(|(script, _)| script.script == path)
+    }
+
     /// The callbacks of an event, in the order in which they run.
     pub fn callbacks(&self, event: Event) -> &[ScriptId] {
         self.callbacks.get(&event).map_or(&[], Vec::as_slice)

@@ -88,6 +88,19 @@ pub fn create_schema(dialect: Dialect, schema: &str) -> Option<String> {
     }
 }
 
+/// Makes names without a schema mean this one; `None` where the engine has one schema (SQLite).
+pub fn use_schema(dialect: Dialect, schema: &str) -> Option<String> {
+    let quoted = quote_identifier(dialect, schema);
+    match dialect {
+        Dialect::PostgreSql => Some(format!(
+            "SELECT pg_catalog.set_config('search_path', {} || pg_catalog.current_setting('search_path'), false)",
+            quote_literal(dialect, &format!("{quoted}, "))
+        )),
+        Dialect::MySql | Dialect::MariaDb => Some(format!("USE {quoted}")),
+        Dialect::Sqlite => None,
+    }
+}
+
 /// The statements that make the history table, with a first row where a baseline is wanted. They belong into one
 /// transaction where DDL can be rolled back; elsewhere the row and the table are one statement.
 pub fn create_history_table(

@@ -23,6 +23,8 @@ pub enum UndoTarget {
     Last,
     /// Every version above this one; none: every version.
     Above(Option<Version>),
+    /// What was applied since this version, and that version too: what Flyway's `target` means to its undo.
+    From(Version),
 }
 
 /// One version that is taken back.
@@ -43,6 +45,8 @@ pub struct UndoStep {
 pub struct UndoPlan {
     /// The version of the database now.
     pub before: Option<String>,
+    /// The version of the database afterwards.
+    pub after: Option<String>,
     /// What is taken back, in this order: what was applied last comes first.
     pub steps: Vec<UndoStep>,
     /// Nothing may run while there is one of these.
@@ -65,6 +69,7 @@ pub fn plan_undo(
     let overview = Overview::build(scripts, history, &settings)?;
     let mut plan = UndoPlan {
         before: overview.current_version().map(|version| version.as_str().to_owned()),
+        after: None,
         steps: Vec::new(),
         refusals: Vec::new(),
         warnings: Vec::new(),
@@ -86,10 +91,15 @@ pub fn plan_undo(
         ));
         return Ok(plan);
     }
+    let all: Vec<_> = applied.iter().map(|(row, version, _)| (row.installed_rank, *version)).collect();
     match target {
         UndoTarget::Last => applied.truncate(1),
         UndoTarget::Above(None) => {}
         UndoTarget::Above(Some(limit)) => applied.retain(|(_, version, _)| *version > limit),
+        UndoTarget::From(limit) => {
+            let stays = applied.iter().position(|(_, version, _)| *version < limit);
+            applied.truncate(stays.unwrap_or(applied.len()));
+        }
     }
     for (row, version, script) in applied {
         if row.row_type.is_baseline() {
@@ -109,6 +119,9 @@ pub fn plan_undo(
             plan.warnings.push(changed(row, version));
         }
     }
+    let stays = |rank: i32| plan.steps.iter().all(|step| step.undoes != rank);
+    let left = all.iter().filter(|(rank, _)| stays(*rank)).map(|(_, version)| *version);
+    plan.after = left.max().map(|version| version.as_str().to_owned());
     Ok(plan)
 }
 

@@ -5,16 +5,23 @@ use whimbrel_migration::sql::mysql::{quote_identifier, quote_literal};
 use super::MySql;
 use crate::error::DatabaseError;
 
+const CHECK_AGAIN: &str = "SET foreign_key_checks = DEFAULT";
+
 impl MySql {
     /// Drops everything in the database: events, routines, views, tables, sequences. Each is gone for good at once.
     pub(crate) async fn clean_schema(&mut self, schema: &str) -> Result<(), DatabaseError> {
-        self.query("SET foreign_key_checks = 0").await?;
-        let cleaned = self.drop_everything(schema).await;
-        let restored = self.query("SET foreign_key_checks = DEFAULT").await;
-        cleaned.and(restored.map(drop))
+        let mut cleaned = Ok(());
+        for statement in self.clean_statements(schema).await? {
+            // After a failure the checks come back all the same.
+            if cleaned.is_ok() || statement == CHECK_AGAIN {
+                cleaned = cleaned.and(self.query(&statement).await.map(drop));
+            }
+        }
+        cleaned
     }
 
-    async fn drop_everything(&mut self, schema: &str) -> Result<(), DatabaseError> {
+    /// What empties a schema, from what is there now.
+    pub(crate) async fn clean_statements(&mut self, schema: &str) -> Result<Vec<String>, DatabaseError> {
         let literal = quote_literal(schema);
         let list = format!(
             "SELECT kind, name FROM (\
@@ -26,17 +33,28 @@ impl MySql {
              FROM information_schema.tables WHERE table_schema = {literal}) objects ORDER BY o, name"
         );
         let schema = quote_identifier(schema);
-        for row in self.query(&list).await? {
-            if let [Some(kind), Some(name)] = row.as_slice() {
-                self.query(&format!("DROP {kind} IF EXISTS {schema}.{}", quote_identifier(name))).await?;
+        let rows = self.query(&list).await?;
+        let drops = rows.iter().filter_map(|row| match row.as_slice() {
+            [Some(kind), Some(name)] => {
+                Some(format!("DROP {kind} IF EXISTS {schema}.{}", quote_identifier(name)))
             }
-        }
-        Ok(())
+            _ => None,
+        });
+        let first = std::iter::once("SET foreign_key_checks = 0".to_owned());
+        Ok(first.chain(drops).chain([CHECK_AGAIN.to_owned()]).collect())
+    }
+
+    /// What drops a database.
+    #[expect(clippy::unused_async, reason = "other engines have to ask for what is there")]
+    pub(crate) async fn drop_statements(&mut self, schema: &str) -> Result<Vec<String>, DatabaseError> {
+        Ok(vec![format!("DROP SCHEMA IF EXISTS {}", quote_identifier(schema))])
     }
 
     /// Drops a database that a marker row says we made.
     pub(crate) async fn drop_schema(&mut self, schema: &str) -> Result<(), DatabaseError> {
-        self.query(&format!("DROP SCHEMA IF EXISTS {}", quote_identifier(schema))).await?;
+        for statement in self.drop_statements(schema).await? {
+            self.query(&statement).await?;
+        }
         if self.schema.as_deref() == Some(schema) {
             self.schema_is_missing = true;
         }

@@ -1,6 +1,6 @@
 //! Emptying a schema, as Flyway's `clean` does it: the schema stays, its objects go.
 
-use whimbrel_migration::sql::postgres::quote_literal;
+use whimbrel_migration::sql::postgres::{quote_identifier, quote_literal};
 
 use super::Postgres;
 use crate::error::DatabaseError;
@@ -9,14 +9,27 @@ impl Postgres {
     /// Drops everything in the schema, all in one transaction. Objects that belong to extensions stay; extensions
     /// of this role go.
     pub(crate) async fn clean_schema(&mut self, schema: &str) -> Result<(), DatabaseError> {
+        let statements = self.clean_statements(schema).await?;
+        self.transaction(&statements).await
+    }
+
+    /// What empties a schema: it finds what is there when it runs.
+    #[expect(clippy::unused_async, reason = "other engines have to ask for what is there")]
+    pub(crate) async fn clean_statements(&mut self, schema: &str) -> Result<Vec<String>, DatabaseError> {
         let schema = quote_literal(schema);
-        self.transaction(&[drop_extensions(&schema), drop_objects(&schema)]).await
+        Ok(vec![drop_extensions(&schema), drop_objects(&schema)])
     }
 
     /// Drops a schema that a marker row says we made.
     pub(crate) async fn drop_schema(&mut self, schema: &str) -> Result<(), DatabaseError> {
-        let schema = whimbrel_migration::sql::postgres::quote_identifier(schema);
-        self.query(&format!("DROP SCHEMA IF EXISTS {schema} CASCADE")).await.map(drop)
+        let statements = self.drop_statements(schema).await?;
+        self.transaction(&statements).await
+    }
+
+    /// What drops a schema.
+    #[expect(clippy::unused_async, reason = "other engines have to ask for what is there")]
+    pub(crate) async fn drop_statements(&mut self, schema: &str) -> Result<Vec<String>, DatabaseError> {
+        Ok(vec![format!("DROP SCHEMA IF EXISTS {} CASCADE", quote_identifier(schema))])
     }
 }
 

@@ -22,7 +22,8 @@ impl Sqlite {
         cleaned.and(ended)
     }
 
-    async fn drop_everything(&mut self, schema: &str) -> Result<(), DatabaseError> {
+    /// What empties a file, from what is there now.
+    pub(crate) async fn clean_statements(&mut self, schema: &str) -> Result<Vec<String>, DatabaseError> {
         // Tables behind a virtual table are not to be dropped: they go with it.
         let list = format!(
             "SELECT CASE type WHEN 'view' THEN 'VIEW' ELSE 'TABLE' END, name FROM pragma_table_list \
@@ -31,22 +32,35 @@ impl Sqlite {
             quote_literal(schema)
         );
         let schema = quote_identifier(schema);
+        let drops = self.query(&list).await?.into_iter().filter_map(|row| match row.as_slice() {
+            [Some(kind), Some(name)] => {
+                Some(format!("DROP {kind} IF EXISTS {schema}.{}", quote_identifier(name)))
+            }
+            _ => None,
+        });
+        Ok(drops.collect())
+    }
+
+    async fn drop_everything(&mut self, schema: &str) -> Result<(), DatabaseError> {
         for _ in 0..ROUNDS {
-            let rows = self.query(&list).await?;
-            if rows.is_empty() {
+            let statements = self.clean_statements(schema).await?;
+            if statements.is_empty() {
                 break;
             }
-            for row in rows {
-                if let [Some(kind), Some(name)] = row.as_slice() {
-                    self.query(&format!("DROP {kind} IF EXISTS {schema}.{}", quote_identifier(name))).await?;
-                }
+            for statement in statements {
+                self.query(&statement).await?;
             }
         }
-        match self.query(&format!("DELETE FROM {schema}.sqlite_sequence")).await {
+        match self.query(&format!("DELETE FROM {}.sqlite_sequence", quote_identifier(schema))).await {
             // It is there only after the first AUTOINCREMENT.
             Err(error) if error.is_undefined_table() => Ok(()),
             other => other.map(drop),
         }
+    }
+
+    /// A file is not dropped: what is in it is.
+    pub(crate) async fn drop_statements(&mut self, schema: &str) -> Result<Vec<String>, DatabaseError> {
+        self.clean_statements(schema).await
     }
 
     /// A file is not dropped: what is in it is.

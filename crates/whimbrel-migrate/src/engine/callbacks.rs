@@ -7,7 +7,8 @@
 //! | of one statement | the same | the same |
 //! | of an error | in a transaction of its own, after the rollback | it is told, and the first error stays the answer |
 //!
-//! A callback whose statements cannot run in a transaction runs without one. Nothing of this happens in a dry run.
+//! A callback whose statements cannot run in a transaction runs without one. In a dry run none runs: those around a
+//! verb and a script are kept for whoever shows them.
 
 use whimbrel_migration::name::Event;
 use whimbrel_migration::plan::{self, RunMode};
@@ -74,6 +75,9 @@ impl Engine<'_> {
 
     /// Runs the callbacks of an event, each in a fresh session state and in a transaction of its own.
     pub(super) async fn fire(&mut self, event: Event) -> Result<(), Failure> {
+        if self.common.dry_run {
+            return self.intend_callbacks(event);
+        }
         for id in self.callbacks_of(event) {
             self.session.reset().await.map_err(Failure::database("prepare the session for a callback"))?;
             self.run_callback(event, id).await?;

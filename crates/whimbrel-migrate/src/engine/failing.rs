@@ -180,7 +180,7 @@ impl Engine<'_> {
             path: self.set.path(id).clone(),
             version: script.version().map(|version| version.as_str().to_owned()),
             description: script.name.description.clone(),
-            non_transactional: run != RunMode::InTransaction,
+            run,
             undoes: script.name.kind == ScriptKind::Undo,
             line: failed.line,
             column: failed.column,

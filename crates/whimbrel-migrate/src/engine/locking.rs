@@ -69,6 +69,10 @@ impl Engine<'_> {
         &mut self,
         work: impl AsyncFnOnce(&mut Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        // A dry run writes nothing, and locks nobody out.
+        if self.common.dry_run {
+            return work(self).await;
+        }
         self.lock().await?;
         let done = work(self).await;
         match &done {

@@ -17,7 +17,7 @@ use super::failing::shown;
 use super::running::Work;
 use super::{Engine, Rehearsal, ScriptRisk};
 use crate::failure::Failure;
-use crate::report::{Event, Level};
+use crate::report::{Event, Level, Line};
 use crate::set::SetError;
 
 /// A script that would run.
@@ -73,7 +73,8 @@ impl Engine<'_> {
     /// Applies everything that is pending.
     pub async fn migrate(&mut self) -> Result<MigrateReport, Failure> {
         let validates = self.settings.migration.validate_on_migrate;
-        if validates && !self.common.dry_run {
+        if validates {
+            self.intend_part("validate");
             self.fire(name::Event::BeforeValidate).await?;
         }
         let rows = self.rows().await?;
@@ -90,7 +91,7 @@ impl Engine<'_> {
                 return Err(failure);
             }
             ahead = Some(course);
-        } else if self.reporter.is_listened() && self.missing_schemas().await?.is_empty() {
+        } else if self.reporter.is_listened() && self.has_schema().await? {
             // Where nothing was applied yet there is nothing that could disagree.
             let history = History::default();
             if let Ok(overview) = Overview::build(self.set.scripts(), &history, &self.settings.migration) {
@@ -192,6 +193,11 @@ impl Engine<'_> {
         turns
     }
 
+    pub(super) async fn has_schema(&mut self) -> Result<bool, Failure> {
+        let there = self.session.schema_exists(&self.table.schema).await;
+        there.map_err(Failure::database("look at the schema"))
+    }
+
     fn migrated(&self) -> MigrateReport {
         MigrateReport { before: self.before.clone(), after: self.version.clone(), ..MigrateReport::default() }
     }
@@ -268,6 +274,11 @@ impl Engine<'_> {
     /// Says that a script begins.
     pub(super) fn say_started(&self, step: &Step) {
         let script = self.set.script(step.id);
+        self.started(step).say(&format!("applying {}", script.script));
+    }
+
+    fn started(&self, step: &Step) -> Line<'_> {
+        let script = self.set.script(step.id);
         self.reporter
             .line(Level::Info, Event::ScriptStarted)
             .database(&self.settings.name)
@@ -277,7 +288,6 @@ impl Engine<'_> {
             .with("statements", step.statements)
             .with("run_mode", step.run)
             .with("out_of_order", step.out_of_order)
-            .say(&format!("applying {}", script.script));
     }
 
     /// A script and its row are there: says so, and keeps it in mind.
@@ -448,9 +458,12 @@ impl Engine<'_> {
         if baseline.is_some() {
             self.fire(name::Event::BeforeBaseline).await?;
         }
-        self.create_history(&missing, baseline.as_deref()).await?;
+        let written = self.create_history(&missing, baseline.as_deref()).await?;
         if baseline.is_some() {
             self.fire(name::Event::AfterBaseline).await?;
+        }
+        if self.common.dry_run {
+            return Ok(written.iter().map(as_row).collect());
         }
         Ok(self.rows().await?.unwrap_or_default())
     }
@@ -479,62 +492,116 @@ impl Engine<'_> {
         Ok((missing, decide_first_contact(&non_empty, &self.settings.migration)))
     }
 
-    /// Missing schemas, the table, a baseline row and the row about the schemas, in one transaction.
+    /// Missing schemas, the table, a baseline row and the row about the schemas, in one transaction; the rows.
     pub(super) async fn create_history(
         &mut self,
         missing: &[String],
         baseline: Option<&NewRow>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Vec<NewRow>, Failure> {
         let dialect = self.table.dialect;
         let mut statements: Vec<String> =
             missing.iter().filter_map(|schema| sql::create_schema(dialect, schema)).collect();
         let (tablespace, by) = (self.settings.tablespace.as_deref(), self.settings.installed_by.as_deref());
         statements.extend(sql::create_history_table(&self.table, tablespace, baseline.map(|row| (row, by))));
+        let mut rows: Vec<NewRow> = baseline.cloned().into_iter().collect();
         if !missing.is_empty() {
             let rank = if baseline.is_some() { 2 } else { History::default().next_rank(&RowType::Schema) };
-            statements.push(sql::insert_row(&self.table, &NewRow::schemas(dialect, missing, rank), by));
+            let row = NewRow::schemas(dialect, missing, rank);
+            statements.push(sql::insert_row(&self.table, &row, by));
+            rows.push(row);
         }
+        if !self.common.dry_run {
+            self.say_making(missing, baseline.is_some());
+        }
+        self.execute("make the schema history table", statements).await?;
+        Ok(rows)
+    }
+
+    fn say_making(&self, missing: &[String], with_baseline: bool) {
         for schema in missing {
             self.reporter
                 .line(Level::Info, Event::Notice)
                 .database(&self.settings.name)
-                .with("makes_schema", sql::quote_identifier(dialect, schema))
+                .with("makes_schema", sql::quote_identifier(self.table.dialect, schema))
                 .say(&format!("making schema {schema}"));
         }
         self.reporter
             .line(Level::Info, Event::Notice)
             .database(&self.settings.name)
             .with("makes_table", self.table.quoted())
-            .with("with_baseline", baseline.is_some())
+            .with("with_baseline", with_baseline)
             .say(&format!("making the history table {}", self.table.quoted()));
-        let made = self.session.transaction(&statements).await;
-        made.map_err(Failure::database("make the schema history table"))
     }
 
     /// What would be done; nothing is written, no lock is taken.
     async fn dry_run(&mut self, rows: Option<Vec<HistoryRow>>) -> Result<MigrateReport, Failure> {
         let creates_history = rows.is_none();
+        if self.settings.migration.validate_on_migrate {
+            self.fire(name::Event::AfterValidate).await?;
+        }
+        self.intend_part("migrate");
+        self.fire_create_schema().await?;
         let rows = match rows {
             Some(rows) => rows,
-            None => match self.first_contact().await? {
-                (_, FirstContact::CreateTable) => Vec::new(),
-                (_, FirstContact::CreateWithBaseline(row)) => vec![as_row(&row)],
-                (_, FirstContact::Refuse(finding)) => return Err((*finding).into()),
-            },
+            None => self.make_history().await?,
         };
+        self.intend_session();
+        self.fire(name::Event::BeforeMigrate).await?;
         let course = self.plan(rows).await?;
         self.warn_about(&course.plan.warnings);
         self.version.clone_from(&course.plan.before);
-        let steps = course.plan.steps;
-        let ids: Vec<_> = steps.iter().map(|step| step.id).collect();
+        let ids: Vec<_> = course.plan.steps.iter().map(|step| step.id).collect();
         let mut risks = self.risks_of(&ids).await?.into_iter();
-        let mut planned = Vec::with_capacity(steps.len());
-        for step in &steps {
-            planned.push(self.planned(step, risks.next())?);
+        let mut planned = Vec::with_capacity(ids.len());
+        let mut rank = course.last_rank;
+        for step in &course.plan.steps {
+            let script = self.planned(step, risks.next())?;
+            rank = rank.wrapping_add(1);
+            self.intend_step(step, &script, rank, course.plan.skip_executing).await?;
+            planned.push(script);
         }
+        self.intend_end(!planned.is_empty()).await?;
+        let steps = course.plan.steps;
         let rehearsal = if self.common.request.rehearse { Some(self.rehearse(&steps).await?) } else { None };
         let before = course.plan.before;
         Ok(MigrateReport { after: before.clone(), before, planned, creates_history, rehearsal })
+    }
+
+    async fn intend_step(
+        &mut self,
+        step: &Step,
+        script: &PlannedScript,
+        rank: i32,
+        is_skipped: bool,
+    ) -> Result<(), Failure> {
+        let id = step.id;
+        if self.turns_to_repeatables(id) {
+            self.fire(name::Event::AfterVersioned).await?;
+            self.fire(name::Event::BeforeRepeatables).await?;
+        }
+        self.intend_part(match &script.version {
+            Some(version) => format!("migrate -> v{version}"),
+            None => format!("migrate -> {}", script.description),
+        });
+        self.started(step).tell();
+        if !is_skipped {
+            self.fire(name::Event::BeforeEachMigrate).await?;
+            self.intend_script(id, script.sql.clone());
+            self.fire(name::Event::AfterEachMigrate).await?;
+        }
+        self.intend_row(&NewRow::of_script(self.set.script(id), rank, 0, true));
+        Ok(())
+    }
+
+    async fn intend_end(&mut self, has_applied: bool) -> Result<(), Failure> {
+        if !self.repeatables_begun {
+            self.fire(name::Event::AfterVersioned).await?;
+        }
+        if has_applied {
+            self.fire(name::Event::AfterMigrateApplied).await?;
+        }
+        self.fire(name::Event::AfterMigrate).await?;
+        self.fire(name::Event::AfterMigrateOperationFinish).await
     }
 
     /// The SQL of a script after its placeholders were replaced, without what is secret.

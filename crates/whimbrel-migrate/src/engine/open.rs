@@ -88,6 +88,7 @@ impl<'a> Engine<'a> {
             recorded_ranks: Vec::new(),
             version: None,
             before: None,
+            intended: Vec::new(),
             repeatables_begun: false,
         };
         engine.session.prefer_schema(&engine.table.schema);
@@ -137,6 +138,9 @@ impl<'a> Engine<'a> {
 
     /// Before anything is written: whether that can be done here at all, and a session that is fit for it.
     pub(super) async fn prepare_to_write(&mut self) -> Result<(), Failure> {
+        if self.common.dry_run {
+            return Ok(());
+        }
         if self.session.facts().read_only {
             let engine = self.session.target().engine;
             let error = DatabaseError::Server(ServerError::read_only(engine));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use whimbrel_database::{Condition, DatabaseError};
 use whimbrel_migration::finding::Finding;
+use whimbrel_migration::plan::RunMode;
 use whimbrel_migration::script::ScriptId;
 
 use super::Engine;
@@ -44,7 +45,9 @@ impl Engine<'_> {
     /// deadlock, in a transaction of which nothing was kept.
     pub(super) fn may_try_again(&self, failure: &Failure) -> bool {
         let Failure::Script(script) = failure else { return false };
-        !script.non_transactional && script.kept == Kept::Nothing && self.has_attempts_left(&script.error)
+        script.run == RunMode::InTransaction
+            && script.kept == Kept::Nothing
+            && self.has_attempts_left(&script.error)
     }
 
     /// Whether this is an error after which a script may come again, and has not come too often.

@@ -148,6 +148,7 @@ impl Engine<'_> {
                 .line(level, Event::Notice)
                 .database(&self.settings.name)
                 .script(&self.set.script(id).script)
+                .with("sqlstate", &notice.sqlstate)
                 .say(&shown(&notice.message, &self.settings));
         }
     }

@@ -36,7 +36,7 @@ pub struct UndoneVersion {
 pub struct UndoReport {
     /// The version before.
     pub before: Option<String>,
-    /// The version afterwards, or now.
+    /// The version afterwards, or what it would be.
     pub after: Option<String>,
     /// What was taken back, or would be, in this order.
     pub undone: Vec<UndoneVersion>,
@@ -45,7 +45,9 @@ pub struct UndoReport {
 impl Engine<'_> {
     /// Takes applied versions back.
     pub async fn undo(&mut self) -> Result<UndoReport, Failure> {
-        let plan = self.plan_undo().await?;
+        let (plan, rank) = self.plan_undo().await?;
+        let line = self.reporter.line(Level::Info, Event::Planned);
+        line.with("before", &plan.before).with("has_rows", rank > 1).tell();
         self.before.clone_from(&plan.before);
         self.version.clone_from(&plan.before);
         for finding in &plan.warnings {
@@ -56,8 +58,11 @@ impl Engine<'_> {
             undone.push(self.undone(step)?);
         }
         let before = plan.before.clone();
+        if self.common.dry_run {
+            self.intend_undo(&plan, &undone, rank);
+        }
         if self.common.dry_run || plan.steps.is_empty() {
-            return Ok(UndoReport { after: before.clone(), before, undone });
+            return Ok(UndoReport { before, after: plan.after, undone });
         }
         self.prepare_to_write().await?;
         let mut index = 0;
@@ -80,11 +85,27 @@ impl Engine<'_> {
         Ok(UndoReport { before, after: self.version.clone(), undone })
     }
 
-    async fn plan_undo(&mut self) -> Result<UndoPlan, Failure> {
+    /// The plan, and the rank of the first row that it appends.
+    async fn plan_undo(&mut self) -> Result<(UndoPlan, i32), Failure> {
         let history = self.history().await?.unwrap_or_default();
         let target = self.common.request.undo_target.clone();
         let plan = plan_undo(self.set.scripts(), &history, &self.settings.migration, &target)?;
-        if plan.refusals.is_empty() { Ok(plan) } else { Err(Failure::Refused(plan.refusals)) }
+        if !plan.refusals.is_empty() {
+            return Err(Failure::Refused(plan.refusals));
+        }
+        Ok((plan, history.next_rank(&RowType::Delete)))
+    }
+
+    fn intend_undo(&mut self, plan: &UndoPlan, undone: &[UndoneVersion], first: i32) {
+        self.intend_session();
+        for ((step, undone), rank) in plan.steps.iter().zip(undone).zip(first..) {
+            self.intend_part(format!("undo -> v{}", step.version));
+            let description = &self.set.script(step.id).name.description;
+            let line = self.reporter.line(Level::Info, Event::ScriptStarted).with("version", &step.version);
+            line.with("description", description).tell();
+            self.intend_script(step.id, undone.sql.clone().unwrap_or_default());
+            self.intend_row(&NewRow { installed_rank: rank, success: true, ..step.row.clone() });
+        }
     }
 
     /// How a step would run, found out before anything does.
@@ -138,6 +159,7 @@ impl Engine<'_> {
                 .database(&self.settings.name)
                 .script(&path)
                 .with("version", &step.version)
+                .with("description", &description)
         };
         line(Level::Info, Event::ScriptStarted)
             .with("run_mode", run)

@@ -7,13 +7,14 @@ use serde::Serialize;
 use whimbrel_migration::baseline::{BaselineDecision, decide_baseline};
 use whimbrel_migration::finding::Finding;
 use whimbrel_migration::history::{History, HistoryRow, RowType};
-use whimbrel_migration::name::Event;
+use whimbrel_migration::name::{Event, ScriptKind};
 use whimbrel_migration::repair::{RepairAction, plan_repair};
 use whimbrel_migration::script::ResolvedScript;
 use whimbrel_migration::settings::{Settings, Target};
 use whimbrel_migration::sql;
 use whimbrel_migration::state::{Category, Overview, State};
 use whimbrel_migration::validate::{Purpose, validate};
+use whimbrel_migration::version::Version;
 
 use super::{Engine, ScriptRisk, callbacks};
 use crate::failure::Failure;
@@ -47,6 +48,9 @@ pub struct InfoRow {
     pub checksum: Option<i32>,
     /// The file, where there is one.
     pub file: Option<String>,
+    /// The script that undoes it, where one is known.
+    #[serde(skip)]
+    pub undo: Option<String>,
     /// How the file differs from what was applied, where the checksums do and the difference is harmless.
     pub difference: Option<String>,
     /// The run that wrote its row.
@@ -108,6 +112,9 @@ pub struct BaselineReport {
     pub version: String,
     /// Whether the row was there already.
     pub already_there: bool,
+    /// Whether its schema had to be made.
+    #[serde(skip)]
+    pub made_schemas: bool,
 }
 
 /// What `clean` did, or would do.
@@ -141,6 +148,7 @@ impl Engine<'_> {
         let runs = if history_exists { self.runs_by_rank().await? } else { HashMap::new() };
         let overview = Overview::build(self.set.scripts(), &history, &self.settings.migration)?;
         let differences = self.differences(&overview);
+        let undo_scripts = self.undo_scripts();
         let run_of = |row: Option<&HistoryRow>| row.and_then(|row| runs.get(&row.installed_rank));
         self.version = overview.current_version().map(|version| version.as_str().to_owned());
         let migrations = overview
@@ -159,6 +167,7 @@ impl Engine<'_> {
                 execution_time: row.applied.map(|applied| applied.execution_time),
                 checksum: row.checksum(),
                 file: row.script.map(|(id, _)| self.set.path(id).display().to_string()),
+                undo: row.version.and_then(|version| undo_scripts.get(version).cloned()),
                 difference: row
                     .script
                     .and_then(|(id, _)| differences.get(&id))
@@ -178,6 +187,16 @@ impl Engine<'_> {
             migrations,
             risks,
         })
+    }
+
+    /// The files of undo scripts by their versions.
+    fn undo_scripts(&self) -> BTreeMap<Version, String> {
+        let all = self.set.scripts().iter().filter(|script| script.name.kind == ScriptKind::Undo);
+        let found = all.filter_map(|script| {
+            let path = self.set.find(&script.script)?.1.display().to_string();
+            Some((script.version()?.clone(), path))
+        });
+        found.collect()
     }
 
     /// Compares files and history.
@@ -211,25 +230,15 @@ impl Engine<'_> {
         let has_pending = overview.pending().next().is_some();
         let mut schema_missing = false;
         if !exists && has_pending {
-            let there = self.session.schema_exists(&self.table.schema).await;
-            schema_missing = !there.map_err(Failure::database("look at the schema"))?;
+            schema_missing = !self.has_schema().await?;
         }
         Ok(ValidateReport { findings, validated, schema_missing })
     }
 
     /// Plans `repair` and carries it out, in one transaction, under the lock.
     pub async fn repair(&mut self) -> Result<RepairReport, Failure> {
-        if self.common.dry_run {
-            let Some(history) = self.history().await? else { return Ok(RepairReport::default()) };
-            let actions = plan_repair(self.set.scripts(), &history, &self.settings.migration)?;
-            return Ok(RepairReport {
-                actions,
-                history_exists: true,
-                descriptions: descriptions(&history),
-                files: BTreeMap::new(),
-            });
-        }
         self.prepare_to_write().await?;
+        self.intend_part("repair");
         self.around(callbacks::REPAIR, async |engine| engine.with_lock(Self::repair_locked).await).await
     }
 
@@ -244,11 +253,10 @@ impl Engine<'_> {
         if !actions.is_empty() {
             let statements: Vec<String> =
                 actions.iter().map(|action| self.repair_statement(action)).collect();
-            let done = self.session.transaction(&statements).await;
-            done.map_err(Failure::database("repair the schema history"))?;
+            self.execute("repair the schema history", statements).await?;
             // A failed row is gone, and with it the right to go on with its script.
             let removed = actions.iter().any(|action| matches!(action, RepairAction::RemoveFailed { .. }));
-            if removed {
+            if removed && !self.common.dry_run {
                 let cleared = self.session.clear_progress(&self.table).await;
                 cleared.map_err(Failure::database("forget the progress of failed scripts"))?;
             }
@@ -281,10 +289,8 @@ impl Engine<'_> {
 
     /// Writes the baseline row, under the lock.
     pub async fn baseline(&mut self) -> Result<BaselineReport, Failure> {
-        if self.common.dry_run {
-            return self.baseline_locked().await;
-        }
         self.prepare_to_write().await?;
+        self.intend_part("baseline");
         self.fire_create_schema().await?;
         self.around(callbacks::BASELINE, async |engine| engine.with_lock(Self::baseline_locked).await).await
     }
@@ -294,19 +300,19 @@ impl Engine<'_> {
         let settings = self.settings.migration.clone();
         let version = settings.baseline_version.as_str().to_owned();
         let decision = decide_baseline(history.as_ref(), &self.table.quoted(), &settings);
+        let mut made_schemas = false;
         let already_there = match decision {
             BaselineDecision::AlreadyThere => true,
             BaselineDecision::Refuse(finding) => return Err((*finding).into()),
             BaselineDecision::Create(row) => {
-                if !self.common.dry_run {
-                    let missing = self.missing_schemas().await?;
-                    self.create_history(&missing, Some(&row)).await?;
-                }
+                let missing = self.missing_schemas().await?;
+                self.create_history(&missing, Some(&row)).await?;
+                made_schemas = !missing.is_empty();
                 false
             }
         };
         self.version = Some(version.clone());
-        Ok(BaselineReport { version, already_there })
+        Ok(BaselineReport { version, already_there, made_schemas })
     }
 
     pub(super) async fn missing_schemas(&mut self) -> Result<Vec<String>, Failure> {
@@ -333,20 +339,23 @@ impl Engine<'_> {
         let absent = self.missing_schemas().await?;
         let (missing, cleaned) = cleaned.into_iter().partition(|schema| absent.contains(schema));
         let report = CleanReport { cleaned, dropped, missing };
-        if self.common.dry_run {
-            return Ok(report);
-        }
         self.prepare_to_write().await?;
+        self.intend_part("clean");
         let CleanReport { cleaned, dropped, .. } = &report;
         self.around(callbacks::CLEAN, async |engine| {
             engine.with_lock(async |engine| engine.clean_locked(cleaned, dropped).await).await
         })
         .await?;
-        self.version = None;
+        if !self.common.dry_run {
+            self.version = None;
+        }
         Ok(report)
     }
 
     async fn clean_locked(&mut self, cleaned: &[String], dropped: &[String]) -> Result<(), Failure> {
+        if self.common.dry_run {
+            return self.intend_clean(cleaned, dropped).await;
+        }
         for schema in cleaned {
             if self.session.schema_exists(schema).await.map_err(Failure::database("look at the schema"))? {
                 self.say(
@@ -360,6 +369,19 @@ impl Engine<'_> {
         for schema in dropped {
             self.say(Level::Warn, report::Event::Notice, &format!("dropping schema {schema}"));
             self.session.drop_schema(schema).await.map_err(Failure::database("drop the schema"))?;
+        }
+        Ok(())
+    }
+
+    async fn intend_clean(&mut self, cleaned: &[String], dropped: &[String]) -> Result<(), Failure> {
+        let look = "look at what is in the schema";
+        for schema in cleaned {
+            let statements = self.session.clean_statements(schema).await.map_err(Failure::database(look))?;
+            self.execute(look, statements).await?;
+        }
+        for schema in dropped {
+            let statements = self.session.drop_statements(schema).await.map_err(Failure::database(look))?;
+            self.execute(look, statements).await?;
         }
         Ok(())
     }

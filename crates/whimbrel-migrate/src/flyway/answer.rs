@@ -3,35 +3,46 @@
 use std::path::Path;
 
 use whimbrel_cli::printer::counted;
+use whimbrel_migration::plan::RunMode;
+use whimbrel_migration::record::{ScriptOutcome, ScriptRecord};
 use whimbrel_migration::repair::RepairAction;
+use whimbrel_migration::state::State;
 
 use super::console::Console;
 use super::place::Place;
 use super::words::{self, LEARN_MORE};
-use crate::engine::{InfoReport, RepairReport, ValidateReport};
+use crate::engine::{InfoReport, InfoRow, MigrateReport, RepairReport, UndoReport, ValidateReport};
 use crate::failure::{Failure, Kept, ScriptFailure};
-use crate::run::{Report, Run};
+use crate::run::{Report, Run, Turn};
 use crate::settings::{DatabaseSettings, RunSettings};
 
 /// What a verb answers at its end.
 pub(super) fn answer(console: &Console, place: &Place, settings: &RunSettings, run: &Run) {
     let Some(turn) = run.turns.first() else { return };
-    let database = &settings.databases[0];
+    let held = console.release();
     console.flush();
-    if let Some(failure) = &turn.failure {
-        return failed(console, place, failure);
+    if turn.failure.is_none() {
+        answered(console, place, &settings.databases[0], turn);
     }
+    held.iter().for_each(|line| console.out(line));
+    if let Some(failure) = &turn.failure {
+        failed(console, place, failure);
+    }
+}
+
+fn answered(console: &Console, place: &Place, database: &DatabaseSettings, turn: &Turn) {
     let took = format!("(execution time {})", time(turn.millis));
     match &turn.report {
         Some(Report::Migrate(_)) if console.sums_up() => {
-            let scripts = &turn.record.scripts;
+            let scripts = applied(turn);
             let last = scripts.iter().rev().find_map(|script| script.version.as_deref());
             migrated(console, place, (scripts.len(), last), turn.millis);
         }
         Some(Report::Info(report)) => info(console, database, report),
         Some(Report::Validate(report)) => validated(console, place, report, &took),
         Some(Report::Repair(report)) => repaired(console, place, &took, report),
-        Some(Report::Baseline(report)) if report.already_there => {
+        // Where it made the schema as well, Flyway looks again and finds its own row.
+        Some(Report::Baseline(report)) if report.already_there || report.made_schemas => {
             let description = &database.migration.baseline_description;
             console.line(format!(
                 "Schema history table {} already initialized with ({},{description}). Skipping.",
@@ -42,9 +53,9 @@ pub(super) fn answer(console: &Console, place: &Place, settings: &RunSettings, r
         Some(Report::Baseline(report)) => {
             console.line(format!("Successfully baselined schema with version: {}", report.version));
         }
+        Some(Report::Undo(report)) => undone(console, place, report, &took),
         // Verbs that Flyway's command line does not have.
-        Some(Report::Migrate(_) | Report::Undo(_) | Report::Stamp(_) | Report::Ping(_) | Report::Wait(_))
-        | None => {}
+        Some(Report::Migrate(_) | Report::Stamp(_) | Report::Ping(_) | Report::Wait(_)) | None => {}
         Some(Report::Clean(report)) => {
             for schema in &report.missing {
                 console.warning(&unknown_schema(place, schema));
@@ -60,6 +71,41 @@ pub(super) fn answer(console: &Console, place: &Place, settings: &RunSettings, r
             }
         }
     }
+}
+
+/// What was applied or undone, or would be in a dry run.
+pub(super) fn applied(turn: &Turn) -> Vec<ScriptRecord> {
+    let description = |script: &str| {
+        let found = turn.set.as_ref().and_then(|set| set.find(script));
+        found.map(|(script, _)| script.name.description.clone()).unwrap_or_default()
+    };
+    let would = |script: &str, version: Option<String>| ScriptRecord {
+        script: script.to_owned(),
+        version,
+        description: description(script),
+        outcome: ScriptOutcome::Applied,
+        millis: 0,
+    };
+    let applied = turn.record.scripts.iter().filter(|script| script.outcome == ScriptOutcome::Applied);
+    match &turn.report {
+        Some(Report::Migrate(MigrateReport { planned, .. })) if !planned.is_empty() => {
+            planned.iter().map(|script| would(&script.script, script.version.clone())).collect()
+        }
+        Some(Report::Undo(UndoReport { undone, .. })) if turn.record.scripts.is_empty() => {
+            undone.iter().map(|undone| would(&undone.script, Some(undone.version.clone()))).collect()
+        }
+        _ => applied.cloned().collect(),
+    }
+}
+
+fn undone(console: &Console, place: &Place, report: &UndoReport, took: &str) {
+    let (schema, count) = (place.schema(), report.undone.len());
+    if count == 0 {
+        return console.line(format!("Schema {schema} has no migration to undo. No undo necessary."));
+    }
+    let now = report.after.as_ref().map(|version| format!(", now at version v{version}")).unwrap_or_default();
+    console
+        .line(format!("Successfully undid {} to schema {schema}{now} {took}", counted(count, "migration")));
 }
 
 /// What `clean` says of a schema that is not there.
@@ -124,7 +170,7 @@ fn info(console: &Console, database: &DatabaseSettings, report: &InfoReport) {
             row.row_type.as_str().to_owned(),
             installed.split('.').next().unwrap_or_default().to_owned(),
             row.state.as_str().to_owned(),
-            undoable(row.version.as_deref(), row.state.as_str()).to_owned(),
+            undoable(row).to_owned(),
         ]);
     }
     let widths: Vec<usize> = (0..head.len())
@@ -182,11 +228,14 @@ fn nothing_on_disk(console: &Console, database: &DatabaseSettings) {
     console.line("");
 }
 
-/// What has a version could be undone, and not by us here. The table leaves the word out where a row is taken away.
-fn undoable(version: Option<&str>, state: &str) -> &'static str {
-    match version {
-        Some(_) if state != "Deleted" => "No",
-        _ => "",
+/// What has a version can be undone where there is a script for that. The table leaves the word out where a row is
+/// taken away.
+fn undoable(row: &InfoRow) -> &'static str {
+    match (&row.version, &row.undo) {
+        (Some(_), _) if row.state == State::Deleted => "",
+        (Some(_), Some(_)) => "Yes",
+        (Some(_), None) => "No",
+        (None, _) => "",
     }
 }
 
@@ -255,19 +304,21 @@ fn failed(console: &Console, place: &Place, failure: &Failure) {
 
 /// What became of a failed script, in one line.
 fn headline(console: &Console, place: &Place, script: &ScriptFailure) {
-    let rolled_back = match script.kept {
-        // Where DDL commits, Flyway does not look whether there was any.
-        Kept::Nothing if !script.non_transactional && place.dialect().transactional_ddl() => {
-            "Changes successfully rolled back."
-        }
-        _ => "Please restore backups and roll back database and code!",
+    // A script with transactions of its own is one like others to Flyway; what it kept is told by a warning.
+    let in_transaction = script.run != RunMode::StatementByStatement;
+    // Where DDL commits, Flyway does not look whether there was any.
+    let rolled_back = if in_transaction && place.dialect().transactional_ddl() {
+        "Changes successfully rolled back."
+    } else {
+        "Please restore backups and roll back database and code!"
     };
-    let mode = if script.non_transactional { " [non-transactional]" } else { "" };
+    let verb = if script.undoes { "Undo of migration" } else { "Migration" };
+    let mode = if in_transaction { "" } else { " [non-transactional]" };
     let what = match &script.version {
         Some(version) => format!("to version \"{}\"", named(version, &script.description)),
         None => format!("with repeatable migration \"{}\"", script.description),
     };
-    console.error(&format!("Migration of schema {} {what}{mode} failed! {rolled_back}", place.schema()));
+    console.error(&format!("{verb} of schema {} {what}{mode} failed! {rolled_back}", place.schema()));
 }
 
 /// `2 - b`, or the version alone where there is no description.

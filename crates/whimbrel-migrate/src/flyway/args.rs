@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 use whimbrel_cli::env::{self, Environment};
+use whimbrel_migration::undo::UndoTarget;
 
 use super::EDITION;
 use super::fill;
@@ -16,7 +17,7 @@ use super::sources::{Surroundings, is_known, unknown};
 use super::values::Values;
 use crate::cli::Verb;
 use crate::request::Request;
-use crate::settings::{CommonSettings, DatabaseSettings, GRACE, RunSettings};
+use crate::settings::{CommonSettings, DatabaseSettings, GRACE, RunSettings, UNDO_PREFIX};
 use crate::timeouts::Timeouts;
 
 /// What the command line asks for.
@@ -40,6 +41,8 @@ pub struct Invocation {
     pub words: Vec<String>,
     /// `-outputFile`.
     pub output_file: Option<PathBuf>,
+    /// `-dryRunOutput`: nothing is changed, and the SQL is written there.
+    pub dry_run_output: Option<PathBuf>,
     /// What `info` shows.
     pub filter: InfoFilter,
 }
@@ -60,7 +63,7 @@ impl From<String> for Refusal {
 }
 
 /// Verbs of Flyway's other editions, and of its open-source edition for other ends than migrating.
-const OTHER_VERBS: [&str; 15] = [
+const OTHER_VERBS: [&str; 14] = [
     "add",
     "auth",
     "check",
@@ -74,7 +77,6 @@ const OTHER_VERBS: [&str; 15] = [
     "prepare",
     "snapshot",
     "testConnection",
-    "undo",
     "diffApply",
 ];
 
@@ -117,17 +119,26 @@ pub(super) fn parse<E: Environment>(
         version: line.version,
         words: Vec::new(),
         output_file: line.parameters.get("outputFile").map(PathBuf::from),
+        dry_run_output: None,
         filter: InfoFilter::default(),
     };
     if line.help || line.version || line.verbs.is_empty() {
         return Ok(invocation);
     }
     invocation.verbs = line.verbs.iter().map(|word| verb(word)).collect::<Result<_, _>>()?;
-    let Gathered { values, words } = gather(&line.parameters, surroundings)?;
+    let Gathered { values, words } = gather(Some(&line.parameters), surroundings)?;
     invocation.words = words;
     invocation.url = shown_url(&values);
     invocation.filter = InfoFilter::new(&values, line.migration_ids)?;
-    invocation.settings = Some(settings(invocation.verbs[0], &values, surroundings)?);
+    invocation.dry_run_output = dry_run_output(&values, surroundings)?;
+    let mut settings = settings(invocation.verbs[0], &values, surroundings)?;
+    settings.common.dry_run = invocation.dry_run_output.is_some();
+    if invocation.verbs.contains(&Verb::Undo) {
+        // Otherwise the names of undo scripts are as unknown as to Flyway's open-source edition.
+        settings.databases[0].naming.undo_prefix.get_or_insert_with(|| UNDO_PREFIX.to_owned());
+        settings.common.request.undo_target = undo_target(&values)?;
+    }
+    invocation.settings = Some(settings);
     Ok(invocation)
 }
 
@@ -173,6 +184,7 @@ fn verb(word: &str) -> Result<Verb, Refusal> {
         "repair" => Verb::Repair,
         "baseline" => Verb::Baseline,
         "clean" => Verb::Clean,
+        "undo" => Verb::Undo,
         other if OTHER_VERBS.contains(&other) => {
             let message = format!(
                 "Flyway Redgate Edition Required: {other} is not supported by OSS Edition\nDownload Redgate Edition for free: https://rd.gt/3GGIXhh\n"
@@ -181,6 +193,29 @@ fn verb(word: &str) -> Result<Verb, Refusal> {
         }
         other => return Err(format!("Invalid flag: {other}\n").into()),
     })
+}
+
+/// Where the SQL of a dry run goes, from the working directory on.
+fn dry_run_output<E: Environment>(
+    values: &Values,
+    surroundings: &Surroundings<'_, E>,
+) -> Result<Option<PathBuf>, String> {
+    let Some(path) = values.filled("dryRunOutput") else { return Ok(None) };
+    if ["s3:", "gcs:"].iter().any(|scheme| path.starts_with(scheme)) {
+        return Err(format!("flyway.dryRunOutput is refused: {path} is no file of this machine"));
+    }
+    Ok(Some(fill::folder(values, &surroundings.folder).join(path)))
+}
+
+/// The version that is undone last; without one, only what was applied last is undone.
+fn undo_target(values: &Values) -> Result<UndoTarget, String> {
+    match values.filled("target").map(|target| target.strip_suffix('?').unwrap_or(target)) {
+        None => Ok(UndoTarget::Last),
+        Some(word) if ["latest", "current"].iter().any(|last| word.eq_ignore_ascii_case(last)) => {
+            Ok(UndoTarget::Last)
+        }
+        Some(version) => Ok(UndoTarget::From(fill::version(version)?)),
+    }
 }
 
 /// The settings of a run.
@@ -262,7 +297,9 @@ mod tests {
     #[test]
     fn what_is_not_known_is_refused_by_name() {
         for (line, part, exit) in [
-            ("-url=jdbc:postgresql://h/d -dryRunOutput=x migrate", "flyway.dryRunOutput", 1),
+            ("-url=jdbc:postgresql://h/d -cherryPick=1 migrate", "flyway.cherryPick", 1),
+            ("-url=jdbc:postgresql://h/d -dryRunOutput=s3:b/x.sql migrate", "s3:b/x.sql", 1),
+            ("-url=jdbc:postgresql://h/d -target=next undo", "next", 1),
             ("-url=jdbc:postgresql://h/d -foo=x migrate", "flyway.foo", 1),
             ("-url=jdbc:postgresql://h/d -url=jdbc:postgresql://h/e migrate", "-url", 1),
             ("-url=jdbc:postgresql://h/d check", "check", 35),
@@ -275,6 +312,20 @@ mod tests {
             let refusal = parse_line(line, &[]).unwrap_err();
             assert!(refusal.message.contains(part) && refusal.exit == exit, "{line}: {refusal:?}");
         }
+    }
+
+    #[test]
+    fn an_undo_goes_down_to_its_target_and_that_too() {
+        let request = |line: &str| {
+            let settings = parse_line(line, &[("FLYWAY_URL", "jdbc:postgresql://h/d")]).unwrap().settings;
+            let settings = settings.unwrap();
+            (settings.common.request.undo_target, settings.databases[0].naming.undo_prefix.clone())
+        };
+        assert_eq!(request("undo"), (UndoTarget::Last, Some("U".to_owned())));
+        let two = UndoTarget::From(fill::version("2").unwrap());
+        assert_eq!(request("-target=2 undo info").0, two);
+        assert_eq!(request("-target=2? -undoSqlMigrationPrefix=D undo"), (two, Some("D".to_owned())));
+        assert_eq!(request("migrate").1, None);
     }
 
     #[test]

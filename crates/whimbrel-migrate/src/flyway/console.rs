@@ -16,6 +16,8 @@ pub(super) struct Console {
     file: Option<Rc<RefCell<fs_err::File>>>,
     /// What is known already and said when its turn comes.
     later: Rc<RefCell<Vec<Saying>>>,
+    /// What waits until the verb has answered.
+    held: Rc<RefCell<Option<Vec<String>>>>,
     /// Whether the sum of a migrate was said.
     summed: Rc<Cell<bool>>,
 }
@@ -44,6 +46,7 @@ impl Console {
             debug,
             file: file.map(|file| Rc::new(RefCell::new(file))),
             later: Rc::default(),
+            held: Rc::default(),
             summed: Rc::default(),
         })
     }
@@ -64,6 +67,16 @@ impl Console {
         }
     }
 
+    /// From now on everything for stdout waits until [`Console::release`].
+    pub(super) fn hold(&self) {
+        self.held.borrow_mut().get_or_insert_default();
+    }
+
+    /// What waited, to be said with [`Console::out`]; nothing waits any more.
+    pub(super) fn release(&self) -> Vec<String> {
+        self.held.take().unwrap_or_default()
+    }
+
     /// Whether the sum of a migrate is to be said now: once.
     pub(super) fn sums_up(&self) -> bool {
         !self.summed.replace(true)
@@ -72,6 +85,7 @@ impl Console {
     /// The next verb begins.
     pub(super) fn begin(&self) {
         self.later.take();
+        self.held.take();
         self.summed.set(false);
     }
 
@@ -101,7 +115,11 @@ impl Console {
         }
     }
 
-    fn out(&self, line: &str) {
+    /// A line on stdout.
+    pub(super) fn out(&self, line: &str) {
+        if let Some(held) = self.held.borrow_mut().as_mut() {
+            return held.push(line.to_owned());
+        }
         self.printer.line(line);
         self.keep(line);
     }

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use whimbrel_cli::env::Environment;
 use whimbrel_database::{Target, TargetError};
 use whimbrel_migration::settings::{IgnorePattern, OwnTransactions};
-use whimbrel_migration::version::Version;
+use whimbrel_migration::version::{Version, VersionError};
 
 use super::place::without_secrets;
 use super::values::Values;
@@ -192,7 +192,7 @@ fn decisions(values: &Values, database: &mut DatabaseSettings) -> Result<(), Str
         migration.target = target.parse().map_err(|error| format!("{error}"))?;
     }
     if let Some(version) = values.filled("baselineVersion") {
-        migration.baseline_version = Version::parse(version).map_err(|error| error.to_string())?;
+        migration.baseline_version = self::version(version)?;
     }
     set(&mut migration.baseline_description, values.filled("baselineDescription").map(str::to_owned));
     if values.text("ignoreMigrationPatterns").is_some() {
@@ -203,6 +203,19 @@ fn decisions(values: &Values, database: &mut DatabaseSettings) -> Result<(), Str
             .collect::<Result<_, _>>()?;
     }
     Ok(())
+}
+
+/// A version of a parameter.
+///
+/// # Errors
+/// In Flyway's words where it is none.
+pub fn version(text: &str) -> Result<Version, String> {
+    Version::parse(text).map_err(|error| match error {
+        VersionError::Malformed { text } => {
+            format!("Version may only contain 0..9 and . (dot). Invalid version: {text}")
+        }
+        error => error.to_string(),
+    })
 }
 
 fn set<T>(field: &mut T, value: Option<T>) {

@@ -23,27 +23,29 @@ pub struct Gathered {
     pub words: Vec<String>,
 }
 
-/// Reads all sources. `arguments` are the parameters of the command line.
+/// Reads all sources. `arguments` are the parameters of the command line; none for Whimbrel's own verbs.
 ///
 /// # Errors
 /// In Flyway's words where it has some: what is not known, cannot be read, or is refused.
 pub fn gather<E: Environment>(
-    arguments: &BTreeMap<String, String>,
+    arguments: Option<&BTreeMap<String, String>>,
     surroundings: &Surroundings<'_, E>,
 ) -> Result<Gathered, String> {
-    let found = sources::find(surroundings, &|name| arguments.get(name).cloned())?;
+    let argument = |name: &str| arguments?.get(name).cloned();
+    let found = sources::find(surroundings, &argument)?;
     let flags: Entries = arguments
-        .iter()
+        .into_iter()
+        .flatten()
         .map(|(name, value)| (name.clone(), value.clone(), Origin::Flag(name.clone())))
         .collect();
     let mut gathered = Gathered::default();
     let chosen = chosen_environment(&found, &flags)?;
     lay(&mut gathered.values, &[&found.files, &found.environment, &flags], &chosen, surroundings)?;
     gathered.values.set("environment", chosen, Origin::Default);
-    gathered.words = judge(&gathered.values)?;
+    gathered.words = judge(&gathered.values, arguments.is_some())?;
     gathered.words.extend(java(surroundings.environment));
-    let url = arguments.get("url").map_or("", String::as_str);
-    if arguments.contains_key("password") || without_secrets(url) != url {
+    let url = argument("url").unwrap_or_default();
+    if argument("password").is_some() || without_secrets(&url) != url {
         gathered.words.push(
             "a password on the command line can be seen by everyone on this machine: FLYWAY_PASSWORD is a better place"
                 .to_owned(),
@@ -126,16 +128,23 @@ fn connection<E: Environment>(
     Ok(())
 }
 
-/// Refuses what is not honoured, and names what is left aside.
+/// Refuses what is not honoured, by the program called `flyway` or by Whimbrel's own verbs, and names what is left aside.
 ///
 /// # Errors
 /// The first parameter that is refused, with the reason.
-pub fn judge(values: &Values) -> Result<Vec<String>, String> {
+pub fn judge(values: &Values, as_flyway: bool) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     for (name, setting) in values.iter() {
         let Some(parameter) = parameter::find(name) else { continue };
         match parameter.effect {
             Effect::Honoured => {}
+            Effect::AsFlyway(own) if !as_flyway && !setting.value.is_empty() => {
+                return Err(format!(
+                    "flyway.{name} ({}) is refused: only the program called flyway takes it, here it is {own}",
+                    setting.origin
+                ));
+            }
+            Effect::AsFlyway(_) => {}
             Effect::WithoutEffect(_) if setting.value.is_empty() => {}
             Effect::WithoutEffect(reason) => {
                 words.push(format!("flyway.{name} ({}) is left aside: {reason}", setting.origin));
@@ -185,7 +194,7 @@ mod tests {
             home: None,
             stdin: &|| Ok(Vec::new()),
         };
-        gather(&pairs(arguments), &surroundings)
+        gather(Some(&pairs(arguments)), &surroundings)
     }
 
     const TWO: &str = "[flyway]\ntarget = \"1\"\ntable = \"t\"\n[flyway.placeholders]\nname = \"shop\"\n\
@@ -218,7 +227,7 @@ mod tests {
     fn nothing_is_accepted_and_ignored() {
         for (toml, flags, part) in [
             ("", vec![("environment", "prod")], "prod"),
-            ("", vec![("dryRunOutput", "x.sql")], "flyway.dryRunOutput"),
+            ("", vec![("cherryPick", "1")], "flyway.cherryPick"),
             ("", vec![("cleanOnValidationError", "true")], "cleanOnValidationError has been removed"),
             ("[environments.default.resolvers.vault]\nurl = \"x\"", vec![], "vault"),
             ("[environments.default]\nprovisioner = \"docker\"", vec![], "docker"),

@@ -50,12 +50,7 @@ impl InfoFilter {
     /// # Errors
     /// When a date, a version or a state is none.
     pub fn new(values: &Values, ids_only: bool) -> Result<Self, String> {
-        let version = |name: &str| {
-            values
-                .filled(name)
-                .map(|text| Version::parse(text).map_err(|error| error.to_string()))
-                .transpose()
-        };
+        let version = |name: &str| values.filled(name).map(super::fill::version).transpose();
         let states = values.list("infoOfState").iter().map(|name| state(name)).collect::<Result<_, _>>()?;
         Ok(Self {
             since_date: date(values, "infoSinceDate")?,
@@ -128,6 +123,7 @@ mod tests {
 
     fn row(version: Option<&str>, installed_on: Option<&str>, state: State) -> InfoRow {
         InfoRow {
+            undo: None,
             difference: None,
             category: if version.is_some() { Category::Versioned } else { Category::Repeatable },
             version: version.map(str::to_owned),

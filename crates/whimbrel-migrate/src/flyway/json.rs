@@ -3,24 +3,39 @@
 use serde_json::{Value, json};
 use whimbrel_database::ConnectError;
 use whimbrel_migration::finding::{Finding, FlywayCode};
-use whimbrel_migration::name::{ScriptKind, ScriptName};
-use whimbrel_migration::record::{ScriptOutcome, ScriptRecord};
+use whimbrel_migration::name::ScriptKind;
+use whimbrel_migration::record::ScriptRecord;
 use whimbrel_migration::repair::RepairAction;
 
 use super::place::Place;
 use super::{FOLLOWED_VERSION, answer, text, words};
-use crate::engine::{InfoReport, RepairReport};
-use crate::failure::Failure;
+use crate::engine::{InfoReport, RepairReport, UndoReport};
+use crate::failure::{Failure, ScriptFailure};
 use crate::run::{Report, Run, Turn};
 use crate::set::SetError;
 use crate::settings::{DatabaseSettings, RunSettings};
 
+/// What is said of every verb in a dry run.
+pub(super) const DRY_RUN: &str =
+    "dry run: nothing was changed, what would be run is in the file of dryRunOutput";
+
 /// The document of one verb.
 pub(super) fn document(settings: &RunSettings, place: &Place, run: &Run) -> Value {
-    let database = &settings.databases[0];
     let Some(turn) = run.turns.first() else { return Value::Null };
+    let mut document = answer_of(&settings.databases[0], place, turn);
+    if settings.common.dry_run
+        && let Some(warnings) = document["warnings"].as_array_mut()
+    {
+        warnings.push(DRY_RUN.into());
+    }
+    document
+}
+
+fn answer_of(database: &DatabaseSettings, place: &Place, turn: &Turn) -> Value {
     match (&turn.report, &turn.failure) {
-        (_, Some(failure @ Failure::Script(_))) => migrate(database, place, turn, Some(failure)),
+        (_, Some(failure @ Failure::Script(script))) if !script.undoes => {
+            migrate(database, place, turn, Some(failure))
+        }
         (_, Some(failure @ Failure::Refused(findings))) if words::is_old_failure(findings) => {
             migrate(database, place, turn, Some(failure))
         }
@@ -30,7 +45,7 @@ pub(super) fn document(settings: &RunSettings, place: &Place, run: &Run) -> Valu
         (Some(Report::Validate(report)), None) => {
             // Where there is no schema, Flyway says that and nothing else.
             let findings = if report.schema_missing { &[][..] } else { &report.findings };
-            let invalid: Vec<Value> = findings.iter().map(|finding| invalid(database, finding)).collect();
+            let invalid: Vec<Value> = findings.iter().map(|finding| invalid(turn, finding)).collect();
             let ok = findings.is_empty() && !report.schema_missing;
             let messages: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
             let details = match (ok, report.schema_missing) {
@@ -49,13 +64,14 @@ pub(super) fn document(settings: &RunSettings, place: &Place, run: &Run) -> Valu
                 "validateCount": if ok { report.validated } else { 0 }, "allErrorMessages": messages.join("\n"),
             })
         }
-        (Some(Report::Repair(report)), None) => repair(database, place, report),
+        (Some(Report::Repair(report)), None) => repair(turn, place, report),
         (Some(Report::Baseline(report)), None) => json!({
             "flywayVersion": FOLLOWED_VERSION, "database": place.database(), "warnings": [], "operation": "baseline",
             "successfullyBaselined": true, "baselineVersion": report.version,
         }),
+        (Some(Report::Undo(report)), None) => undo(database, place, turn, report),
         // Verbs that Flyway's command line does not have.
-        (Some(Report::Undo(_) | Report::Stamp(_) | Report::Ping(_) | Report::Wait(_)), None) => json!({}),
+        (Some(Report::Stamp(_) | Report::Ping(_) | Report::Wait(_)), None) => json!({}),
         (Some(Report::Clean(report)), None) => json!({
             "flywayVersion": FOLLOWED_VERSION, "database": place.database(),
             "warnings": report.missing.iter().map(|schema| answer::unknown_schema(place, schema)).collect::<Vec<_>>(), "operation": "clean",
@@ -76,35 +92,33 @@ fn timestamp() -> String {
     jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S.%9f").to_string()
 }
 
-fn file(database: &DatabaseSettings, script: &str) -> String {
-    let found = database.locations.iter().map(|location| location.join(script)).find(|path| path.is_file());
-    found.map(|path| path.display().to_string()).unwrap_or_default()
+/// The file of a script; nothing where there is none.
+fn file(turn: &Turn, script: &str) -> String {
+    let found = turn.set.as_ref().and_then(|set| set.find(script));
+    found.map(|(_, path)| path.display().to_string()).unwrap_or_default()
 }
 
 /// Category and type of an applied script.
-fn category(database: &DatabaseSettings, script: &ScriptRecord) -> (&'static str, &'static str) {
-    if script.version.is_none() {
-        return ("Repeatable", "SQL");
-    }
-    let name = script.script.rsplit('/').next().unwrap_or_default();
-    match database.naming.parse(name) {
-        Ok(ScriptName { kind: ScriptKind::Baseline, .. }) => ("Baseline", "SQL_BASELINE"),
+fn category(turn: &Turn, script: &ScriptRecord) -> (&'static str, &'static str) {
+    let found = turn.set.as_ref().and_then(|set| set.find(&script.script));
+    match found.map(|(script, _)| script.name.kind) {
+        Some(ScriptKind::Baseline) => ("Baseline", "SQL_BASELINE"),
+        _ if script.version.is_none() => ("Repeatable", "SQL"),
         _ => ("Versioned", "SQL"),
     }
 }
 
 fn migrate(database: &DatabaseSettings, place: &Place, turn: &Turn, failure: Option<&Failure>) -> Value {
-    let applied: Vec<&ScriptRecord> =
-        turn.record.scripts.iter().filter(|script| script.outcome == ScriptOutcome::Applied).collect();
+    let applied = answer::applied(turn);
     let last = applied.iter().rev().find_map(|script| script.version.as_deref());
     let migrations: Vec<Value> = applied
         .iter()
         .map(|script| {
-            let (category, row_type) = category(database, script);
+            let (category, row_type) = category(turn, script);
             json!({
                 "category": category,
                 "version": script.version.as_deref().unwrap_or_default(), "description": script.description,
-                "type": row_type, "filepath": file(database, &script.script), "executionTime": script.millis,
+                "type": row_type, "filepath": file(turn, &script.script), "executionTime": script.millis,
             })
         })
         .collect();
@@ -121,25 +135,7 @@ fn migrate(database: &DatabaseSettings, place: &Place, turn: &Turn, failure: Opt
     });
     if let Value::Object(object) = &mut document {
         if let Some(Failure::Script(script)) = failure {
-            let code = if script.version.is_some() {
-                "FAILED_VERSIONED_MIGRATION"
-            } else {
-                "FAILED_REPEATABLE_MIGRATION"
-            };
-            let server = script.error.server();
-            object.insert(
-                "error".to_owned(),
-                json!({
-                    "errorCode": code, "sqlState": server.and_then(words::state),
-                    "sqlErrorCode": server.map_or(0, |error| error.code), "message": message, "lineNumber": script.statement_line,
-                    "path": script.path.display().to_string(),
-                    // Flyway wraps what the driver said twice.
-                    "cause": server.map(|error| json!({
-                        "message": message, "stackTrace": "",
-                        "cause": {"message": words::server_message(error), "stackTrace": "", "cause": null},
-                    })),
-                }),
-            );
+            object.insert("error".to_owned(), script_error(script, message.as_deref()));
         }
         if let Some(Failure::Refused(findings)) = failure {
             let code = findings.first().and_then(|finding| finding.code).map_or("ERROR", FlywayCode::as_str);
@@ -154,6 +150,39 @@ fn migrate(database: &DatabaseSettings, place: &Place, turn: &Turn, failure: Opt
         object.insert("totalMigrationTime".to_owned(), turn.millis.into());
     }
     document
+}
+
+fn script_error(script: &ScriptFailure, message: Option<&str>) -> Value {
+    let code =
+        if script.version.is_some() { "FAILED_VERSIONED_MIGRATION" } else { "FAILED_REPEATABLE_MIGRATION" };
+    let server = script.error.server();
+    json!({
+        "errorCode": code, "sqlState": server.and_then(words::state),
+        "sqlErrorCode": server.map_or(0, |error| error.code), "message": message,
+        "lineNumber": script.statement_line, "path": script.path.display().to_string(),
+        // Flyway wraps what the driver said twice.
+        "cause": server.map(|error| json!({
+            "message": message, "stackTrace": "",
+            "cause": {"message": words::server_message(error), "stackTrace": "", "cause": null},
+        })),
+    })
+}
+
+fn undo(database: &DatabaseSettings, place: &Place, turn: &Turn, report: &UndoReport) -> Value {
+    let undone: Vec<Value> = answer::applied(turn)
+        .iter()
+        .map(|script| {
+            json!({
+                "version": script.version.as_deref().unwrap_or_default(), "description": script.description,
+                "filepath": file(turn, &script.script), "executionTime": script.millis,
+            })
+        })
+        .collect();
+    json!({
+        "flywayVersion": FOLLOWED_VERSION, "database": place.database(), "warnings": [], "operation": "undo",
+        "initialSchemaVersion": report.before, "targetSchemaVersion": report.after,
+        "schemaName": schemas(database), "migrationsUndone": undone.len(), "undoneMigrations": undone,
+    })
 }
 
 /// Java's driver wraps what the system said, and not what the server said.
@@ -184,8 +213,12 @@ fn info(database: &DatabaseSettings, place: &Place, report: &InfoReport) -> Valu
                 "category": row.category.as_str(), "version": version, "rawVersion": version,
                 "description": row.description, "type": row.row_type.as_str(),
                 "installedOnUTC": installed.unwrap_or_default(), "state": row.state.as_str(),
-                "undoable": if version.is_empty() { "" } else { "No" },
-                "filepath": row.file.as_deref().unwrap_or_default(), "undoFilepath": "",
+                "undoable": match (version.is_empty(), &row.undo) {
+                    (true, _) => "",
+                    (false, None) => "No",
+                    (false, Some(_)) => "Yes",
+                },
+                "filepath": row.file.as_deref().unwrap_or_default(), "undoFilepath": row.undo.as_deref().unwrap_or_default(),
                 "installedBy": row.installed_by.as_deref().unwrap_or_default(), "shouldExecuteExpression": null,
                 "executionTime": row.execution_time.unwrap_or_default(),
             })
@@ -200,25 +233,25 @@ fn info(database: &DatabaseSettings, place: &Place, report: &InfoReport) -> Valu
     })
 }
 
-fn invalid(database: &DatabaseSettings, finding: &Finding) -> Value {
+fn invalid(turn: &Turn, finding: &Finding) -> Value {
     let script = finding.script.as_deref().unwrap_or_default();
     json!({
         "version": finding.version.as_deref().unwrap_or_default(),
         "description": finding.description.as_deref().unwrap_or_default(),
-        "filepath": file(database, script),
+        "filepath": file(turn, script),
         "errorDetails": {
             "errorCode": finding.code.map_or("ERROR", FlywayCode::as_str), "errorMessage": finding.message,
         },
     })
 }
 
-fn repair(database: &DatabaseSettings, place: &Place, report: &RepairReport) -> Value {
+fn repair(turn: &Turn, place: &Place, report: &RepairReport) -> Value {
     let mut done: Vec<&str> = Vec::new();
     let (mut removed, mut deleted, mut aligned) = (Vec::new(), Vec::new(), Vec::new());
     for action in &report.actions {
         let (phrase, list, version, description, path) = match action {
             RepairAction::RemoveFailed { version, description, script, .. } => {
-                ("Removed failed migrations", &mut removed, version, description, file(database, script))
+                ("Removed failed migrations", &mut removed, version, description, file(turn, script))
             }
             RepairAction::MarkDeleted { row, .. } => {
                 let (version, description) = (&row.version, &row.description);
@@ -267,6 +300,7 @@ fn error(place: &Place, failure: &Failure) -> Value {
     };
     let message = words::message(place, failure);
     match failure {
+        Failure::Script(script) => json!({"error": script_error(script, Some(&message))}),
         Failure::Connect(error) => json!({"error": {
             "errorCode": code, "subErrorCode": "CONNECTION_FAILURE", "sqlState": words::connect_state(error),
             "sqlErrorCode": 0, "message": message,

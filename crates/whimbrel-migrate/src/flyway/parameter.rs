@@ -5,6 +5,8 @@
 pub enum Effect {
     /// The same as in Flyway.
     Honoured,
+    /// The same as in Flyway for the program called `flyway`; Whimbrel's own verbs have this instead.
+    AsFlyway(&'static str),
     /// Nothing that is done here depends on it, for this reason.
     WithoutEffect(&'static str),
     /// It is refused, for this reason, unless it has this value or none.
@@ -27,10 +29,11 @@ const EDITION: &str = "there are no editions here";
 const SHELL: &str = "scripts of a shell are never run here";
 const OTHER_DATABASE: &str = "it is about a database that is not supported here";
 const CLASSES: &str = "it names Java classes, and there is no Java here";
+const INFO: &str = "info --format json";
 const PAID: &str = "only Flyway's paid editions have it";
 const REPORTS: &str = "there are no reports in Flyway's form here (whimbrel-migrate has --report)";
 
-use Effect::{Honoured, OnlyDefault, WithoutEffect};
+use Effect::{AsFlyway, Honoured, OnlyDefault, WithoutEffect};
 
 /// Every parameter that is known, in the order of their names.
 pub const PARAMETERS: &[Parameter] = &parameters([
@@ -55,7 +58,7 @@ pub const PARAMETERS: &[Parameter] = &parameters([
     ("defaultSchema", Honoured),
     ("detectEncoding", Honoured),
     ("driver", WithoutEffect(JVM)),
-    ("dryRunOutput", OnlyDefault("", PAID)),
+    ("dryRunOutput", AsFlyway("--dry-run")),
     ("edition", WithoutEffect(EDITION)),
     ("email", WithoutEffect(EDITION)),
     ("encoding", Honoured),
@@ -65,11 +68,11 @@ pub const PARAMETERS: &[Parameter] = &parameters([
     ("failOnMissingLocations", Honoured),
     ("group", Honoured),
     ("ignoreMigrationPatterns", Honoured),
-    ("infoOfState", Honoured),
-    ("infoSinceDate", Honoured),
-    ("infoSinceVersion", Honoured),
-    ("infoUntilDate", Honoured),
-    ("infoUntilVersion", Honoured),
+    ("infoOfState", AsFlyway(INFO)),
+    ("infoSinceDate", AsFlyway(INFO)),
+    ("infoSinceVersion", AsFlyway(INFO)),
+    ("infoUntilDate", AsFlyway(INFO)),
+    ("infoUntilVersion", AsFlyway(INFO)),
     ("initSql", Honoured),
     ("installedBy", Honoured),
     ("jarDirs", WithoutEffect(JVM)),
@@ -84,10 +87,10 @@ pub const PARAMETERS: &[Parameter] = &parameters([
     ("oracle.sqlplusWarn", WithoutEffect(OTHER_DATABASE)),
     ("oracle.walletLocation", WithoutEffect(OTHER_DATABASE)),
     ("outOfOrder", Honoured),
-    ("outputFile", Honoured),
+    ("outputFile", AsFlyway("--report")),
     ("outputLogsInJson", OnlyDefault("false", "log lines have no JSON form of Flyway's here")),
     ("outputQueryResults", WithoutEffect(OUTPUT)),
-    ("outputType", Honoured),
+    ("outputType", AsFlyway("--format")),
     ("password", Honoured),
     ("placeholderPrefix", Honoured),
     ("placeholderReplacement", Honoured),

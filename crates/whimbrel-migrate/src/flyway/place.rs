@@ -15,6 +15,8 @@ pub(super) struct Place {
     pub(super) url: String,
     /// The user as it was given.
     pub(super) user: Option<String>,
+    /// Whether a statement that failed is shown: with `-X`.
+    pub(super) shows_statements: bool,
     /// The catalog's name; empty where the engine has none.
     database: String,
     table: TableName,
@@ -22,7 +24,7 @@ pub(super) struct Place {
 
 impl Place {
     /// As far as the settings tell; an open session knows better.
-    pub(super) fn of(database: &DatabaseSettings, url: Option<String>) -> Self {
+    pub(super) fn of(database: &DatabaseSettings, url: Option<String>, shows_statements: bool) -> Self {
         let (target, dialect) = (&database.target, database.target.engine.dialect());
         let schema = database.schema.clone().unwrap_or_else(|| match dialect {
             Dialect::PostgreSql => "public".to_owned(),
@@ -32,6 +34,7 @@ impl Place {
         Self {
             url: url.unwrap_or_else(|| target.public_url()),
             user: target.user.clone(),
+            shows_statements,
             database: target.database_name().to_owned(),
             table: TableName::new(dialect, schema, &database.table),
         }

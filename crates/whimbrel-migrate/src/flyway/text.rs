@@ -16,7 +16,7 @@ use crate::settings::RunSettings;
 
 /// For `-h`, `-v` and no verb at all.
 pub(super) const USAGE: &str = "Usage: flyway [-key=value...] verb...\n\
-    Verbs: migrate, info, validate, repair, baseline, clean\n\
+    Verbs: migrate, info, validate, repair, baseline, clean, undo\n\
     Example: flyway -url=jdbc:postgresql://localhost/db -user=u -locations=filesystem:sql migrate\n\
     This is Whimbrel, in the place of Flyway; `whimbrel-migrate --help` shows its own command line.";
 
@@ -29,6 +29,14 @@ const NOT_BASELINED: &str = "All configured schemas are empty; baseline operatio
 
 const GROUP: &str = "Enabling the 'group' parameter is recommended only for databases that support DDL transactions. \
     Using this parameter with";
+
+/// The callbacks that Flyway runs when it has said what a verb came to.
+const AFTER_THE_ANSWER: [(Verb, &str); 4] = [
+    (Verb::Repair, "afterRepair"),
+    (Verb::Baseline, "afterBaseline"),
+    (Verb::Validate, "afterValidate"),
+    (Verb::Clean, "afterClean"),
+];
 
 /// Findings about a plan that Flyway has lines of its own for: those come with the plan.
 const TOLD_WITH_THE_PLAN: [&str; 3] = ["location-missing", "out-of-order-active", "future-version"];
@@ -141,6 +149,9 @@ impl Lines {
         };
         let later = |saying| self.console.later(saying);
         later(Saying::Line(format!("Current version of schema {schema}: {before}")));
+        if self.verb == Verb::Undo {
+            return;
+        }
         if self.out_of_order {
             later(Saying::Warning(out_of_order(&self.place.borrow())));
         }
@@ -170,6 +181,9 @@ impl Lines {
         let order = if line["out_of_order"] == true { " [out of order]" } else { "" };
         let (schema, description) = (self.schema(), text("description"));
         self.console.line(match line["version"].as_str() {
+            Some(version) if self.verb == Verb::Undo => {
+                format!("Undoing migration of schema {schema} to version {}", named(version, description))
+            }
             Some(version) => {
                 format!(
                     "Migrating schema {schema} to version \"{}\"{order}{mode}",
@@ -222,9 +236,12 @@ impl Lines {
         } else if let Some(table) = line["makes_table"].as_str() {
             self.makes_table(line, table);
         } else if line["script"].is_string() {
-            match text("level") {
-                "warn" => self.console.warning(&format!("DB: {message} (SQL State: 01000 - Error Code: 0)")),
-                _ => self.console.line(format!("DB: {message}")),
+            // To Flyway a condition with a name is a warning, whatever the server calls it.
+            match text("sqlstate") {
+                "" | "00000" => self.console.line(format!("DB: {message}")),
+                state => {
+                    self.console.warning(&format!("DB: {message} (SQL State: {state} - Error Code: 0)"));
+                }
             }
         } else if text("level") == "warn" && !TOLD_WITH_THE_PLAN.contains(&text("slug")) {
             self.console.warning(text("message"));
@@ -260,6 +277,9 @@ impl Listener for Lines {
             "callback-started" => {
                 let (callback, description) = (text("callback"), text("description"));
                 self.before_callback(callback);
+                if AFTER_THE_ANSWER.contains(&(self.verb, callback)) {
+                    self.console.hold();
+                }
                 self.console.line(format!("Executing SQL callback: {callback} - {description}"));
             }
             "notice" => self.notice(line),

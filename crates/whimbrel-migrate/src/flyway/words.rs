@@ -12,6 +12,8 @@ use crate::set::SetError;
 pub(super) const LEARN_MORE: &str =
     "\nNeed more flexibility with validation rules? Learn more: https://rd.gt/3AbJUZE";
 
+const USE_X: &str = "Run Flyway with -X option to see the actual statement causing the problem";
+
 const SHOULD_EXECUTE: &str = "Upgrade required: shouldExecute is not supported by OSS. Download Redgate Edition for free: \
     https://rd.gt/3GGIXhh. Once you have installed Redgate Edition, you can start a free Enterprise trial by running \
     auth -startEnterpriseTrial -IAgreeToTheEula.";
@@ -52,9 +54,9 @@ pub(super) fn is_about_edition(failure: &Failure) -> bool {
 /// What went wrong.
 pub(super) fn message(place: &Place, failure: &Failure) -> String {
     match failure {
-        Failure::Script(script) => block(script),
+        Failure::Script(script) => block(place, script),
         Failure::Callback { event, failure } => {
-            format!("Error while executing {} callback: {}", event.as_str(), block(failure))
+            format!("Error while executing {} callback: {}", event.as_str(), block(place, failure))
         }
         Failure::Refused(findings) if is_old_failure(findings) => old_failure(place, findings),
         Failure::Refused(findings) => {
@@ -139,7 +141,7 @@ fn chain(failure: &Failure) -> String {
 }
 
 /// A failed script.
-pub(super) fn block(script: &ScriptFailure) -> String {
+fn block(place: &Place, script: &ScriptFailure) -> String {
     let name = script.script.rsplit('/').next().unwrap_or_default();
     let headline = format!("Failed to execute script {name}");
     let (state, code, message) = match script.error.server() {
@@ -150,7 +152,7 @@ pub(super) fn block(script: &ScriptFailure) -> String {
         "{headline}\n{}\nSQL State  : {state}\nError Code : {code}\nMessage    : {message}\nLocation   : {path} ({path})\nLine       : {}\nStatement  : {}\n",
         "-".repeat(headline.chars().count()),
         script.statement_line,
-        script.statement,
+        if place.shows_statements { &script.statement } else { USE_X },
         path = script.path.display(),
     )
 }

@@ -65,8 +65,7 @@ fn project_values(
         home: None,
         stdin: &|| Ok(Vec::new()),
     };
-    let Gathered { values: found, mut words } =
-        gather::gather(&BTreeMap::new(), &around).map_err(CommandError::usage)?;
+    let Gathered { values: found, mut words } = gather::gather(None, &around).map_err(CommandError::usage)?;
     let mut values = Values::default();
     for (name, setting) in found.iter() {
         if setting.origin == Origin::Default {
@@ -92,7 +91,7 @@ fn project_values(
             values.set("defaultSchema", schema.clone(), origin);
         }
     }
-    gather::judge(&values).map_err(CommandError::usage)?;
+    gather::judge(&values, false).map_err(CommandError::usage)?;
     Ok(Gathered { values, words })
 }
 
@@ -130,8 +129,7 @@ pub(super) fn flyway_database(
     folder: &Path,
 ) -> Result<Option<DatabaseSettings>, CommandError> {
     let around = Surroundings { folder: folder.to_owned(), ..surroundings(environment) };
-    let Gathered { values, words } =
-        gather::gather(&BTreeMap::new(), &around).map_err(CommandError::usage)?;
+    let Gathered { values, words } = gather::gather(None, &around).map_err(CommandError::usage)?;
     if values.filled("url").is_none() {
         return Ok(None);
     }
