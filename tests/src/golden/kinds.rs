@@ -21,30 +21,32 @@ pub enum Kind {
     Versions(Vec<(String, String)>),
     /// Calls of Flyway's command line with what they printed.
     Calls(Vec<Value>),
+    /// Something else: there is nothing to play in it.
+    Other,
 }
 
 /// Reads a file and tells what it is.
 ///
 /// # Errors
-/// When it cannot be read, or is of no kind that can be played; the message names the file.
+/// When it cannot be read, or is not what its first character promises; the message names the file.
 pub fn recognise(path: &Path) -> Result<Kind, String> {
     let text = fs_err::read_to_string(path).map_err(|error| error.to_string())?;
-    let unknown = || format!("{}: neither cases nor vectors", path.display());
     let first = text.trim_start().chars().next();
     if first == Some('[') {
         let vectors: Vec<Value> =
             serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-        return if vectors.iter().all(|vector| vector.get("checksum").is_some()) {
-            Ok(Kind::Checksums(vectors))
-        } else {
-            Err(unknown())
-        };
+        let are_checksums = vectors.iter().all(|vector| vector.get("checksum").is_some());
+        return Ok(if are_checksums { Kind::Checksums(vectors) } else { Kind::Other });
     }
     if first != Some('{') {
         let pairs: Option<Vec<_>> = text.lines().map(pair).collect();
-        let pairs = pairs.ok_or_else(unknown)?;
+        let Some(pairs) = pairs else { return Ok(Kind::Other) };
         let quoted = pairs.iter().all(|(name, _)| name.starts_with('"'));
         return Ok(if quoted { Kind::Names(pairs) } else { Kind::Versions(pairs) });
+    }
+    // One document over many lines is no list of cases.
+    if text.trim().contains('\n') && serde_json::from_str::<Value>(&text).is_ok() {
+        return Ok(Kind::Other);
     }
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     let lines: Vec<Value> = lines
@@ -53,15 +55,15 @@ pub fn recognise(path: &Path) -> Result<Kind, String> {
         .map_err(|error| format!("{}: {error}", path.display()))?;
     let all_have =
         |names: &[&str]| lines.iter().all(|line| names.iter().all(|name| line.get(name).is_some()));
-    if all_have(&["id", "expect"]) {
-        Ok(Kind::Cases(lines))
+    Ok(if all_have(&["id", "expect"]) {
+        Kind::Cases(lines)
     } else if all_have(&["file", "statements"]) {
-        Ok(Kind::Split(path.parent().unwrap_or(Path::new(".")).to_owned(), lines))
+        Kind::Split(path.parent().unwrap_or(Path::new(".")).to_owned(), lines)
     } else if all_have(&["name", "args", "exit", "stdout"]) {
-        Ok(Kind::Calls(lines))
+        Kind::Calls(lines)
     } else {
-        Err(unknown())
-    }
+        Kind::Other
+    })
 }
 
 /// The engines whose servers the cases of these files ask for.
@@ -73,8 +75,8 @@ pub fn engines(files: &[PathBuf]) -> Result<BTreeSet<Engine>, String> {
     for file in files {
         match recognise(file)? {
             Kind::Cases(cases) => engines.extend(cases.iter().map(Engine::of)),
-            Kind::Calls(_) => {
-                engines.insert(Engine::PostgreSql);
+            Kind::Calls(calls) => {
+                engines.insert(calls.first().map_or(Engine::PostgreSql, Engine::of));
             }
             _ => {}
         }

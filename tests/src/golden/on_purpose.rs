@@ -68,7 +68,12 @@ pub static REASONS: &[Reason] = &[
     Reason {
         slug: "wrong-setting",
         why: "a pattern or version that is none is refused whatever the verb; Flyway looks at it only where it is used",
-        applies: |situation, _| situation.settings().any(|(name, value)| is_wrong(name, value)),
+        applies: |situation, differences| {
+            let words =
+                ["Invalid pattern", "Invalid migration ", "Version may only contain", "invalid version"];
+            situation.settings().any(|(name, value)| is_wrong(name, value))
+                && words.iter().any(|words| said(differences, words))
+        },
     },
     Reason {
         slug: "failed-row",
@@ -169,8 +174,9 @@ pub static REASONS: &[Reason] = &[
     Reason {
         slug: "refused-by-name",
         why: "a parameter that is not honoured is refused whatever the verb; Flyway looks at some of them only where they are used",
-        applies: |situation, _| {
+        applies: |situation, differences| {
             situation.settings().any(|(name, value)| name == "cleanOnValidationError" && value == "true")
+                && said(differences, "cleanOnValidationError has been removed")
         },
     },
     Reason {
@@ -230,14 +236,34 @@ pub static REASONS: &[Reason] = &[
     },
     Reason {
         slug: "paid-or-ignored",
-        why: "what belongs to paid editions, and what Flyway accepts and ignores (dryRunOutput, errorOverrides), is refused by its name",
-        applies: |situation, _| {
-            let paid = ["undo", "check", "-cherryPick", "-dryRunOutput", "-errorOverrides"];
-            situation.column == Column::Vector
-                && situation
-                    .content
-                    .split(' ')
-                    .any(|word| paid.contains(&word.split('=').next().unwrap_or_default()))
+        why: "a parameter of paid editions that is not honoured is refused by its name; Flyway ignores errorOverrides, and takes cherryPick for a slip of the pen",
+        applies: |situation, differences| {
+            ["cherryPick", "errorOverrides"].iter().any(|paid| {
+                let is_set = situation.settings().any(|(name, value)| name == *paid && !value.is_empty());
+                (is_set && said(differences, &format!("flyway.{paid} (")))
+                    || (situation.calls_with(paid) && refuses(differences))
+            })
+        },
+    },
+    Reason {
+        slug: "paid-and-here",
+        why: "undo and dryRunOutput do what Flyway's paid editions do; its open-source edition ends with 35, and ignores the other one",
+        applies: |situation, differences| {
+            let undoes = situation.content.split(' ').any(|word| word == "undo");
+            let is_dry = |case: &Value| !text(&case["settings"]["dryRunOutput"]).is_empty();
+            if situation.column == Column::Vector && undoes {
+                let edition = |difference: &Difference| {
+                    difference.what == "exit code"
+                        && difference.expected == 35
+                        && difference.got["code"] != 35
+                };
+                return differences.iter().any(edition);
+            }
+            (situation.calls_with("dryRunOutput") && differences.iter().all(is_of_a_dry_run))
+                || (is_dry(situation.case)
+                    && differences.iter().all(|difference| {
+                        difference.what != "history" || difference.got == situation.case["history"]
+                    }))
         },
     },
     Reason {
@@ -256,23 +282,28 @@ pub static REASONS: &[Reason] = &[
         slug: "own-words",
         why: "the usage, and what the network or the driver said when there is no connection, are in our own words",
         applies: |situation, differences| {
+            let asks_for_usage = situation
+                .content
+                .split(' ')
+                .all(|word| ["", "-h", "-?", "--help", "help", "-v", "--version", "version"].contains(&word));
             situation.column == Column::Vector
-                && (situation.content.is_empty() || situation.content.contains("-url="))
-                && differences.iter().all(|difference| {
-                    difference.what.starts_with("std")
-                        || difference.what.contains("message")
-                        || difference.what.contains("cause")
+                && differences.iter().all(|difference| match difference.what.as_str() {
+                    "stdout lacks" => asks_for_usage,
+                    "stderr lacks" => is_about_a_connection(&difference.got["lines"]),
+                    "/error/message" => is_about_a_connection(&difference.expected),
+                    what => what.starts_with("/error/cause") || what.starts_with("keys of /error/cause"),
                 })
         },
     },
     Reason {
         slug: "schema-of-sqlite",
         why: "a schema that SQLite does not have is refused by every verb, with what it has; Flyway asks for its tables, and fails on that or not",
-        applies: |situation, _| {
+        applies: |situation, differences| {
             let calls =
                 situation.content.split(' ').filter_map(|word| word.trim_start_matches('-').split_once('='));
             let mut settings = situation.settings().chain(calls);
             situation.engine == "sqlite"
+                && said(differences, "SQLite has the schema main")
                 && settings.any(|(name, value)| {
                     ["schemas", "defaultSchema"].contains(&name)
                         && value.split(',').any(|schema| schema != "main")
@@ -319,6 +350,12 @@ impl Situation<'_> {
         settings.map(|(name, value)| (name.as_str(), text(value)))
     }
 
+    /// Whether this is a call of the command line with this parameter.
+    fn calls_with(&self, name: &str) -> bool {
+        let parameters = self.content.split(' ').filter_map(|word| word.strip_prefix('-')?.split_once('='));
+        self.column == Column::Vector && parameters.into_iter().any(|(parameter, _)| parameter == name)
+    }
+
     /// Whether there are two scripts and a baseline script of one version.
     fn is_hidden_duplicate(&self) -> bool {
         let names: Vec<&str> = self.names().collect();
@@ -343,8 +380,33 @@ fn answers_agree(differences: &[Difference]) -> bool {
     differences.iter().all(|difference| difference.what != "answer" && difference.what != "outcome")
 }
 
+/// Whether ours said this where it differs.
 fn said(differences: &[Difference], words: &str) -> bool {
-    differences.iter().any(|difference| difference.what == "outcome" && text(&difference.got).contains(words))
+    differences.iter().any(|difference| difference.got.to_string().contains(words))
+}
+
+/// Whether nothing but a refusal came, in words of our own.
+fn refuses(differences: &[Difference]) -> bool {
+    differences.iter().all(|difference| match difference.what.as_str() {
+        "exit code" => difference.got["code"] == 1 && text(&difference.got["said"]).contains("is refused"),
+        what => what.starts_with("std") || what == "/error/message" || what.starts_with("keys of /"),
+    })
+}
+
+/// What a dry run does not do: make the history table, and what it says besides.
+fn is_of_a_dry_run(difference: &Difference) -> bool {
+    match difference.what.as_str() {
+        "stdout lacks" => difference.got["lines"].as_array().into_iter().flatten().all(|line| {
+            ["Creating ", "Executing SQL callback"].iter().any(|start| text(line).starts_with(start))
+        }),
+        what => what.starts_with("/warnings"),
+    }
+}
+
+/// Lines of a connection that could not be made: what the driver, or the system, has to say.
+fn is_about_a_connection(lines: &Value) -> bool {
+    let lines = lines.to_string();
+    ["Unable to obtain connection", "Message :", "SQL State"].iter().any(|words| lines.contains(words))
 }
 
 fn is_wrong(name: &str, value: &str) -> bool {

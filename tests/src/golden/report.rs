@@ -1,6 +1,7 @@
 //! The comparison as it is printed.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::compare::Difference;
 use super::on_purpose::Reason;
@@ -42,6 +43,7 @@ pub struct Report {
     reasons: BTreeMap<&'static str, usize>,
     settings: BTreeMap<String, usize>,
     differing: [Vec<String>; 2],
+    passed_over: Vec<String>,
 }
 
 impl Report {
@@ -62,6 +64,16 @@ impl Report {
                 }
             }
         }
+    }
+
+    /// There was nothing to play in this file.
+    pub fn pass_over(&mut self, file: &Path) {
+        self.passed_over.push(file.display().to_string());
+    }
+
+    /// How many files there was nothing to play in.
+    pub fn passed_over(&self) -> usize {
+        self.passed_over.len()
     }
 
     /// Whether anything differs that should not: as `flyway`, and as our own verbs answered.
@@ -93,6 +105,9 @@ impl Report {
         }
         for (setting, count) in &self.settings {
             text.push_str(&format!("own verbs, not asked: no option for {setting} ({count})\n"));
+        }
+        for file in &self.passed_over {
+            text.push_str(&format!("not played: neither cases nor vectors are in {file}\n"));
         }
         let [flyway, own] = self.sums;
         text.push_str(&format!("own verbs: {}\n{}\n", own.sentence(), flyway.sentence()));

@@ -30,7 +30,7 @@ pub struct Faces {
 /// Plays all files, those cases and vectors whose name is wanted.
 ///
 /// # Errors
-/// When a file is of no known kind.
+/// When a file cannot be read, or there is nothing to play in any of them.
 pub fn play_all(files: &[PathBuf], wanted: &dyn Fn(&str) -> bool, faces: Faces) -> Result<Report, String> {
     let mut cases = Vec::new();
     let mut report = Report::default();
@@ -45,6 +45,10 @@ pub fn play_all(files: &[PathBuf], wanted: &dyn Fn(&str) -> bool, faces: Faces) 
             Kind::Names(recorded) => vectors::names(&recorded),
             Kind::Versions(recorded) => vectors::versions(&recorded),
             Kind::Calls(recorded) => calls::calls(&recorded),
+            Kind::Other => {
+                report.pass_over(file);
+                continue;
+            }
         };
         for Compared { id, content, engine, differences } in
             compared.into_iter().filter(|vector| wanted(&vector.id))
@@ -53,6 +57,9 @@ pub fn play_all(files: &[PathBuf], wanted: &dyn Fn(&str) -> bool, faces: Faces) 
                 Situation { case: &Value::Null, engine: &engine, content: &content, column: Column::Vector };
             report.add(&id, "", &verdict(&situation, differences), None);
         }
+    }
+    if report.passed_over() == files.len() {
+        return Err("neither cases nor vectors are in these files".to_owned());
     }
     cases.retain(|case| wanted(text(&case["id"])));
     for (case, flyway, own) in in_parallel(&cases, faces) {
