@@ -4,8 +4,8 @@ use secrecy::{ExposeSecret, SecretString};
 use whimbrel_contract::parse_url;
 use whimbrel_database::Target;
 
-/// Host, port, database or file, user, password; a blank is nothing. Read as both readers have to.
-const READ: [(&str, &str); 21] = [
+/// The first host, its port, database or file, user, password; a blank is nothing. Read as both readers have to.
+const READ: [(&str, &str); 25] = [
     ("postgres://u:p@h:6543/d", "h 6543 d u p"),
     ("postgresql://u:p%40%2f%3a+%25@h/d", "h 5432 d u p@/:+%"),
     ("postgres://u:a:b@h/d", "h 5432 d u a:b"),
@@ -13,6 +13,10 @@ const READ: [(&str, &str); 21] = [
     ("postgres://u@[::1]:1/d", "::1 1 d u "),
     ("postgres://u@%2Ftmp%2Fs:1/d", "/tmp/s 1 d u "),
     ("postgres://u@/d?host=/tmp/s&port=1", "/tmp/s 1 d u "),
+    ("postgres://u:p@h:1,other:2/d", "h 1 d u p"),
+    ("postgres://u:p@h,other/d", "h 5432 d u p"),
+    ("postgres://u:p@/d?host=h,other&port=1,2", "h 1 d u p"),
+    ("jdbc:mysql://h:1,other/d?user=u&password=p", "h 1 d u p"),
     ("postgres://u:p@h/d?dbname=e", "h 5432 e u p"),
     ("postgres:///d", "localhost 5432 d  "),
     ("jdbc:postgresql://h:6543/d?user=u&password=p+%2B%40", "h 6543 d u p +@"),
@@ -30,7 +34,7 @@ const READ: [(&str, &str); 21] = [
 ];
 
 /// Refused by both.
-const REFUSED: [&str; 17] = [
+const REFUSED: [&str; 18] = [
     "oracle://u:p@h/d",
     "postgres:/u:p@h/d",
     "h:5432/d",
@@ -43,6 +47,7 @@ const REFUSED: [&str; 17] = [
     "postgres://u:p x@h/d",
     "postgres://u:p@h:0/d",
     "postgres://u:p@h:70000/d",
+    "postgres://u:p@h:1,other:0/d",
     "postgres://u:p@[::1/d",
     "jdbc:postgres://h/d",
     "mysql:u:p@h/d",

@@ -10,9 +10,10 @@ use crate::Slug;
 /// What a connection URL says. `Debug` tells none of it.
 #[derive(Clone, Default)]
 pub struct ConnectionUrl {
-    /// The host; the folder of a Unix socket when it begins with `/`.
+    /// The host; the folder of a Unix socket when it begins with `/`. Of several the first: which of them is taken is found
+    /// out by whoever connects.
     pub host: Option<String>,
-    /// The port.
+    /// Its port.
     pub port: Option<u16>,
     /// The database's name.
     pub name: Option<String>,
@@ -46,9 +47,6 @@ pub enum UrlProblem {
     /// The port is not a number from 1 to 65535.
     #[error("has a port that is not a number from 1 to 65535")]
     Port,
-    /// It names several hosts.
-    #[error("names several hosts; exactly one can be used")]
-    SeveralHosts,
     /// `user:password@` in JDBC's form, which pgJDBC would take for a host.
     #[error("has `user:password@` before the host, which JDBC does not know: use ?user=…&password=…")]
     JdbcUserInfo,
@@ -63,7 +61,7 @@ impl UrlProblem {
         match self {
             Self::Scheme => Slug::UrlScheme,
             Self::PercentEncoding => Slug::UrlPercentEncoding,
-            Self::Port | Self::SeveralHosts | Self::JdbcUserInfo | Self::Invalid => Slug::UrlInvalid,
+            Self::Port | Self::JdbcUserInfo | Self::Invalid => Slug::UrlInvalid,
         }
     }
 }
@@ -133,7 +131,7 @@ pub fn parse_url(url: &str) -> Result<ConnectionUrl, UrlProblem> {
     if let Some(user_info) = user_info {
         read_user_info(&mut parsed, user_info)?;
     }
-    (parsed.host, parsed.port) = read_host_port(host_port)?;
+    (parsed.host, parsed.port) = read_hosts(host_port)?;
     let name = path.strip_prefix('/').unwrap_or(path);
     if name.contains('/') {
         return Err(UrlProblem::PercentEncoding);
@@ -215,10 +213,17 @@ fn read_user_info(parsed: &mut ConnectionUrl, user_info: &str) -> Result<(), Url
     Ok(())
 }
 
+/// The first of the hosts; the others have to be written right as well.
+fn read_hosts(text: &str) -> Result<(Option<String>, Option<u16>), UrlProblem> {
+    let (first, others) = text.split_once(',').map_or((text, None), |(first, others)| (first, Some(others)));
+    others
+        .into_iter()
+        .flat_map(|others| others.split(','))
+        .try_for_each(|host| read_host_port(host).map(drop))?;
+    read_host_port(first)
+}
+
 fn read_host_port(text: &str) -> Result<(Option<String>, Option<u16>), UrlProblem> {
-    if text.contains(',') {
-        return Err(UrlProblem::SeveralHosts);
-    }
     if let Some(rest) = text.strip_prefix('[') {
         let (host, rest) = rest.split_once(']').ok_or(UrlProblem::Invalid)?;
         host.parse::<std::net::Ipv6Addr>().map_err(|_| UrlProblem::Invalid)?;
@@ -276,10 +281,11 @@ fn read_query(form: UrlForm, parsed: &mut ConnectionUrl, query: &str) -> Result<
         UrlForm::Libpq => {
             if let Some(host) = take("host") {
                 (parsed.host, _) =
-                    if host.starts_with('/') { (Some(host), None) } else { read_host_port(&host)? };
+                    if host.starts_with('/') { (Some(host), None) } else { read_hosts(&host)? };
             }
             if let Some(port) = take("port") {
-                parsed.port = read_port(&port)?;
+                let ports: Vec<_> = port.split(',').map(read_port).collect::<Result<_, _>>()?;
+                parsed.port = ports.into_iter().next().flatten();
             }
             if let Some(name) = take("dbname") {
                 parsed.name = Some(name);
@@ -351,6 +357,8 @@ mod tests {
     #[test_case("mysql://u:p@h/d?useSSL", (Some("h"), Some(3306), Some("d"), Some("u"), Some("p")))]
     #[test_case("jdbc:mariadb://h:6543/d?user=u&password=p&sslMode=trust", ALL)]
     #[test_case("jdbc:mysql://u:p@h:6543/d", ALL)]
+    #[test_case("postgres://u:p@h:6543,other/d", ALL)]
+    #[test_case("postgres://u:p@/d?host=h,other&port=6543,1", ALL)]
     #[test_case("postgres://h", (Some("h"), None, None, None, None))]
     #[test_case("postgres:///d", (None, None, Some("d"), None, None))]
     #[test_case("jdbc:postgresql:d", (None, None, Some("d"), None, None))]
@@ -381,7 +389,7 @@ mod tests {
     #[test_case("postgres://u:p@h/a/b", UrlProblem::PercentEncoding)]
     #[test_case("postgres://u:p@h:0/d", UrlProblem::Port)]
     #[test_case("postgres://u:p@h:70000/d", UrlProblem::Port)]
-    #[test_case("postgres://u:p@a:1,b:2/d", UrlProblem::SeveralHosts)]
+    #[test_case("postgres://u:p@a:1,b:0/d", UrlProblem::Port)]
     #[test_case("postgres://u:p@h/d?sslmode", UrlProblem::Invalid)]
     #[test_case("postgres://u:p@[::1/d", UrlProblem::Invalid)]
     #[test_case("jdbc:postgresql://u:p@h/d", UrlProblem::JdbcUserInfo)]

@@ -59,8 +59,13 @@ pub(super) fn apply_parameter(target: &mut Target, name: &str, value: &str) -> R
                 value.split(',').map(|host| Endpoint { host: host.to_owned(), port }).collect();
         }
         "port" => {
-            let port = parse_port(value)?;
-            target.endpoints.iter_mut().for_each(|endpoint| endpoint.port = port);
+            // One for all hosts, or one each.
+            let ports: Vec<u16> = value.split(',').map(parse_port).collect::<Result<_, _>>()?;
+            if ports.len() != 1 && ports.len() != target.endpoints.len() {
+                return Err(wrong());
+            }
+            let ports = ports.iter().cycle();
+            target.endpoints.iter_mut().zip(ports).for_each(|(endpoint, port)| endpoint.port = *port);
         }
         "dbname" => target.database = non_empty(value),
         "sslmode" => target.tls = parse_mode(value).ok_or_else(wrong)?,

@@ -248,6 +248,9 @@ mod tests {
         assert_eq!(parsed("postgres://%2Frun%2Fpg/db").endpoints[0].host, "/run/pg");
         assert_eq!(parsed("postgres://[::1]:6000/db").to_string(), "[::1]:6000/db");
         assert_eq!(parsed("postgres://a:1,b/db").to_string(), "a:1,b:5432/db");
+        assert_eq!(parsed("postgres:///db?host=a,b&port=1,2").to_string(), "a:1,b:2/db");
+        assert_eq!(parsed("postgres:///db?host=a,b&port=3").to_string(), "a:3,b:3/db");
+        assert!(Target::parse(&SecretString::from("postgres:///db?host=a,b,c&port=1,2")).is_err());
     }
 
     #[test]
