@@ -48,6 +48,11 @@ fn row_31_an_index_behind_an_old_snapshot_names_who_has_it_and_what_is_left() {
         for part in [sqlstate, &holder, "an-old-report", "public.i is INVALID"] {
             assert!(ended.says(part), "{part:?} is missing\n{}", ended.said());
         }
+        // Neither can what is left be taken away, nor made anew, as long as the other one is there.
+        let again = shop.migrate(&[option, "1500ms"]).expect_code(8);
+        for part in [sqlstate, &holder, "an-old-report", "public.i is INVALID", "DROP INDEX CONCURRENTLY"] {
+            assert!(again.says(part), "{part:?} is missing\n{}", again.said());
+        }
         drop(old);
         let healed = shop.migrate(&[]).expect_code(0);
         assert!(healed.says("goes on with statement 1 of 1"), "{}", healed.said());

@@ -49,6 +49,29 @@ fn row_76_a_file_that_changes_under_the_run_is_not_run_as_something_else() {
 }
 
 #[test]
+fn row_76_a_file_that_changes_while_it_is_run_outside_of_a_transaction_is_stopped_at_the_change() {
+    let padding = "-- what makes it large enough to be read in pieces\n".repeat(40_000);
+    let text = |table: &str| {
+        format!("CREATE TABLE a (id int);\nSELECT pg_sleep(2);\n{padding}CREATE TABLE {table} (id int);\n")
+    };
+    let shop = Shop::new(&[("V1__a.sql", &text("late")), ("V1__a.sql.conf", "executeInTransaction=false\n")]);
+    let mut running = Running::start(&mut shop.command("migrate"));
+    running.line_with("applying V1__a.sql", MINUTE);
+    shop.write("V1__a.sql", &text("odd_"));
+    let ended = running.wait(MINUTE).expect_code(8);
+    assert!(ended.says("V1__a.sql changed while it was run") && ended.says("repair"), "{}", ended.said());
+    let made = "SELECT to_regclass('a') IS NULL, to_regclass('late') IS NULL, to_regclass('odd_') IS NULL";
+    assert_eq!(shop.database.ask(made), "f|t|t");
+    assert_eq!(shop.database.ask("SELECT success FROM flyway_schema_history"), "f");
+    // What is half done by another text is not gone on with.
+    shop.migrate(&[]).expect_code(6);
+    shop.run("repair", &[]).expect_code(0);
+    shop.database.ask("DROP TABLE a");
+    shop.migrate(&[]).expect_code(0);
+    assert_eq!(shop.database.ask(made), "f|t|f");
+}
+
+#[test]
 fn row_76_a_file_that_goes_under_the_run_is_named() {
     let shop = Shop::new(&[("V1__slow.sql", SLOW), ("V2__b.sql", "CREATE TABLE b (id int);\n")]);
     let mut running = Running::start(&mut shop.command("migrate"));

@@ -1,6 +1,8 @@
 //! The work on one database: open it, plan, apply, and tell.
 
+mod beginning;
 mod callbacks;
+mod dry;
 mod explaining;
 mod failing;
 mod group;
@@ -9,6 +11,7 @@ mod locking;
 mod migrate;
 mod open;
 mod own;
+mod planning;
 mod pooler;
 mod records;
 mod rehearse;
@@ -17,8 +20,10 @@ mod risks;
 mod running;
 mod segments;
 mod stamp;
+mod statements;
 mod stepwise;
 mod streaming;
+mod telling;
 mod transactional;
 mod undo;
 mod verbs;
@@ -43,8 +48,9 @@ use crate::set::{ScriptSet, SetError};
 use crate::settings::{CommonSettings, DatabaseSettings};
 use crate::timeouts::Timeouts;
 
+pub use dry::PlannedScript;
 pub use intended::Intended;
-pub use migrate::{MigrateReport, PlannedScript};
+pub use migrate::MigrateReport;
 pub(crate) use open::{SAY_AGAIN, connect};
 pub use open::{SeenVersion, Unopened};
 pub use rehearse::Rehearsal;

@@ -62,8 +62,11 @@ pub enum FilesError {
     #[error("{} has a name that is not UTF-8", .0.display())]
     Name(PathBuf),
     /// The file changed between planning and running.
-    #[error("{} changed while we were at work: nothing of it was run", .0.display())]
+    #[error("{} changed while we were at work: nothing of it was kept", .0.display())]
     Changed(PathBuf),
+    /// The file of a script that nothing of can be taken back changed while it was run.
+    #[error("{} changed while it was run: nothing behind the change was run, and what came before it stays", .0.display())]
+    ChangedMidway(PathBuf),
 }
 
 /// Lists all regular files of the locations whose name `wanted` accepts.
@@ -187,15 +190,23 @@ impl<W: Fn(&str) -> bool> Walk<'_, W> {
     }
 }
 
-/// Reads a whole file; what is not a regular file any more is refused.
-pub fn read(path: &Path) -> Result<Vec<u8>, FilesError> {
-    let mut file = fs::File::open(path)?;
+/// Opens a file, and says how many bytes it has; what is not a regular file any more is refused.
+pub(crate) fn open(path: &Path) -> Result<(fs::File, u64), FilesError> {
+    let file = fs::File::open(path)?;
     let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(FilesError::NotAFile(path.to_owned()));
-    }
+    if metadata.is_file() { Ok((file, metadata.len())) } else { Err(FilesError::NotAFile(path.to_owned())) }
+}
+
+/// Reads a whole file.
+pub fn read(path: &Path) -> Result<Vec<u8>, FilesError> {
+    let (file, length) = open(path)?;
+    read_all(file, length)
+}
+
+/// Reads all of an open file that has about so many bytes.
+pub(crate) fn read_all(mut file: fs::File, length: u64) -> Result<Vec<u8>, FilesError> {
     // One byte more, so that the end is seen without growing.
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default().saturating_add(1));
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default().saturating_add(1));
     file.read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -1,23 +1,27 @@
 //! The SQL of a script on its way from the file to the server, in pieces: a script of any size costs the same memory.
 //!
-//! file → pieces of UTF-8 → checksum → placeholders. What was checksummed when the scripts were listed is compared at the
-//! end, before anything is committed. Files that are small, or need a look at all of their bytes first (another
-//! encoding), are one piece.
+//! file → pieces → text → checksum → placeholders. What is run is what was checksummed when the scripts were listed:
+//!
+//! | the script | is compared |
+//! |---|---|
+//! | runs in a transaction | while it goes by; a difference is found at the end, before anything is committed |
+//! | does not | before its first statement; then each piece with what it was then, as it goes by |
+//! | is small | as a whole |
 
-use std::io::Read as _;
+use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use whimbrel_migration::checksum::{Checksum, EncodingError};
+use whimbrel_migration::encoding::{Decoder, Detector, Encoding};
 use whimbrel_migration::placeholder::{PlaceholderError, Placeholders, Replacing};
 
 use crate::files::FilesError;
 
-/// Files above this many bytes come in pieces.
-const WHOLE: u64 = 1024 * 1024;
-
 /// What is read at once.
-const PIECE: usize = 128 * 1024;
+const PIECE: u64 = 128 * 1024;
 
 /// Why a source ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +37,7 @@ pub(crate) enum SourceError {
 /// The text of a script.
 #[derive(Debug)]
 pub(crate) enum Source {
-    /// All of it, checked.
+    /// All of it, compared.
     Whole(Option<String>),
     /// Piece by piece.
     Pieces(Box<Pieces>),
@@ -61,35 +65,91 @@ impl Source {
         let first = self.next()?.unwrap_or_default();
         Ok((first.clone(), Self::Begun(first, Box::new(self))))
     }
+
+    /// The same, compared before anything of it is given out.
+    pub(crate) fn compared(self) -> Result<Self, SourceError> {
+        match self {
+            Self::Pieces(pieces) => Ok(Self::Pieces(Box::new(pieces.compared()?))),
+            whole => Ok(whole),
+        }
+    }
+
+    /// All of it.
+    pub(crate) fn text(mut self) -> Result<String, SourceError> {
+        let mut text = self.next()?.unwrap_or_default();
+        while let Some(piece) = self.next()? {
+            text.push_str(&piece);
+        }
+        Ok(text)
+    }
 }
 
 /// A file that is read in pieces.
 #[derive(Debug)]
 pub(crate) struct Pieces {
-    bytes: Bytes,
-    checksum: Option<Checksum>,
-    expected: i32,
+    path: PathBuf,
+    file: fs::File,
+    buffer: Vec<u8>,
+    decoder: Decoder,
+    encoding: Encoding,
+    comparing: Comparing,
     replacing: Option<Replacing>,
 }
 
+/// How what is read is compared with what was checksummed.
+#[derive(Debug)]
+enum Comparing {
+    /// By the checksum of all of it, at its end.
+    AtTheEnd(Checksum, i32),
+    /// Piece by piece, with what each of them was when the checksum was right.
+    Pieces { marks: VecDeque<u64>, hasher: RandomState, is_begun: bool },
+    /// It is over.
+    Done,
+}
+
 impl Pieces {
-    /// Opens a file whose checksum is known.
-    pub(crate) fn open(
+    /// The text of an open file whose checksum is known.
+    pub(crate) fn new(
         path: &Path,
+        file: fs::File,
+        encoding: Encoding,
         expected: i32,
         placeholders: Option<Placeholders>,
-    ) -> Result<Self, FilesError> {
-        let replacing = placeholders.map(Replacing::new);
-        Ok(Self { bytes: Bytes::open(path)?, checksum: Some(Checksum::new()), expected, replacing })
+    ) -> Self {
+        Self {
+            path: path.to_owned(),
+            file,
+            buffer: Vec::new(),
+            decoder: Decoder::new(encoding),
+            encoding,
+            comparing: Comparing::AtTheEnd(Checksum::new(), expected),
+            replacing: placeholders.map(Replacing::new),
+        }
+    }
+
+    /// Reads it once, and begins again.
+    fn compared(self) -> Result<Self, SourceError> {
+        let Comparing::AtTheEnd(mut checksum, expected) = self.comparing else { return Ok(self) };
+        let Self { path, mut file, mut buffer, mut decoder, encoding, replacing, .. } = self;
+        let (hasher, mut marks) = (RandomState::new(), VecDeque::new());
+        while read_piece(&mut file, &mut buffer)? {
+            marks.push_back(hasher.hash_one(&buffer));
+            checksum.feed(decoder.feed(&buffer)?.as_bytes())?;
+        }
+        decoder.finish()?;
+        if checksum.finish()? != expected {
+            return Err(FilesError::Changed(path).into());
+        }
+        file.rewind().map_err(FilesError::from)?;
+        let decoder = Decoder::new(encoding);
+        let comparing = Comparing::Pieces { marks, hasher, is_begun: false };
+        Ok(Self { path, file, buffer, decoder, encoding, comparing, replacing })
     }
 
     fn next(&mut self) -> Result<Option<String>, SourceError> {
-        loop {
-            let Some(piece) = self.bytes.next()? else { return self.end() };
-            if let Some(checksum) = &mut self.checksum {
-                checksum.feed(&piece)?;
-            }
-            let text = self.bytes.text(piece)?;
+        while read_piece(&mut self.file, &mut self.buffer)? {
+            let text = self.decoder.feed(&self.buffer)?;
+            self.compare(&text)?;
             let text = match &mut self.replacing {
                 Some(replacing) => replacing.feed(&text)?,
                 None => text,
@@ -99,97 +159,87 @@ impl Pieces {
                 return Ok(Some(text));
             }
         }
+        self.end()
+    }
+
+    fn compare(&mut self, text: &str) -> Result<(), SourceError> {
+        match &mut self.comparing {
+            Comparing::AtTheEnd(checksum, _) => checksum.feed(text.as_bytes())?,
+            Comparing::Pieces { marks, hasher, is_begun } => {
+                if marks.pop_front() != Some(hasher.hash_one(&self.buffer)) {
+                    return Err(changed(&self.path, *is_begun).into());
+                }
+                *is_begun = true;
+            }
+            Comparing::Done => {}
+        }
+        Ok(())
     }
 
     fn end(&mut self) -> Result<Option<String>, SourceError> {
-        let Some(checksum) = self.checksum.take() else { return Ok(None) };
-        if checksum.finish()? != self.expected {
-            return Err(FilesError::Changed(self.bytes.path.clone()).into());
+        let decoder = std::mem::replace(&mut self.decoder, Decoder::new(self.encoding));
+        match std::mem::replace(&mut self.comparing, Comparing::Done) {
+            Comparing::AtTheEnd(checksum, expected) => {
+                decoder.finish()?;
+                if checksum.finish()? != expected {
+                    return Err(changed(&self.path, false).into());
+                }
+            }
+            Comparing::Pieces { marks, is_begun, .. } if !marks.is_empty() => {
+                return Err(changed(&self.path, is_begun).into());
+            }
+            Comparing::Pieces { .. } | Comparing::Done => {}
         }
         let rest = self.replacing.take().map(Replacing::finish).transpose()?.unwrap_or_default();
         Ok((!rest.is_empty()).then_some(rest))
     }
 }
 
-/// Whether a file comes in pieces.
-pub(crate) fn is_large(path: &Path) -> Result<bool, FilesError> {
-    Ok(fs::metadata(path)?.len() > WHOLE)
+fn changed(path: &Path, midway: bool) -> FilesError {
+    if midway { FilesError::ChangedMidway(path.to_owned()) } else { FilesError::Changed(path.to_owned()) }
 }
 
-/// The checksum of a file of UTF-8, of any size.
-pub(crate) fn checksum(path: &Path) -> Result<i32, SourceError> {
-    let mut bytes = Bytes::open(path)?;
+/// The next bytes of a file: as many as a piece has, but at its end. Whether there were any.
+fn read_piece(file: &mut fs::File, buffer: &mut Vec<u8>) -> Result<bool, FilesError> {
+    buffer.clear();
+    file.take(PIECE).read_to_end(buffer)?;
+    Ok(!buffer.is_empty())
+}
+
+/// The encoding of a file by its bytes.
+pub(crate) fn detect(path: &Path) -> Result<Encoding, FilesError> {
+    let (mut file, mut buffer) = (fs::File::open(path)?, Vec::new());
+    let mut detector = Detector::default();
+    while read_piece(&mut file, &mut buffer)? {
+        detector.feed(&buffer);
+    }
+    Ok(detector.finish())
+}
+
+/// The checksum of an open file of any size.
+pub(crate) fn checksum(mut file: fs::File, encoding: Encoding) -> Result<i32, SourceError> {
+    let (mut decoder, mut buffer) = (Decoder::new(encoding), Vec::new());
     let mut checksum = Checksum::new();
-    while let Some(piece) = bytes.next()? {
-        checksum.feed(&piece)?;
-        bytes.keep(piece);
+    while read_piece(&mut file, &mut buffer)? {
+        checksum.feed(decoder.feed(&buffer)?.as_bytes())?;
     }
+    decoder.finish()?;
     Ok(checksum.finish()?)
-}
-
-/// A file's bytes, and what of a character was cut off at the end of a piece.
-#[derive(Debug)]
-struct Bytes {
-    path: PathBuf,
-    file: fs::File,
-    cut: Vec<u8>,
-    buffer: Vec<u8>,
-}
-
-impl Bytes {
-    fn open(path: &Path) -> Result<Self, FilesError> {
-        let file = fs::File::open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(FilesError::NotAFile(path.to_owned()));
-        }
-        Ok(Self { path: path.to_owned(), file, cut: Vec::new(), buffer: Vec::new() })
-    }
-
-    fn next(&mut self) -> Result<Option<Vec<u8>>, FilesError> {
-        let mut piece = std::mem::take(&mut self.buffer);
-        piece.resize(PIECE, 0);
-        let read = self.file.read(&mut piece)?;
-        piece.truncate(read);
-        Ok((read > 0).then_some(piece))
-    }
-
-    /// Gives a piece's memory back.
-    fn keep(&mut self, piece: Vec<u8>) {
-        self.buffer = piece;
-    }
-
-    /// The piece as text; half a character at its end waits for the rest. The checksum has found all of it to be UTF-8.
-    fn text(&mut self, piece: Vec<u8>) -> Result<String, EncodingError> {
-        let bytes = if self.cut.is_empty() {
-            piece
-        } else {
-            let mut joined = std::mem::take(&mut self.cut);
-            joined.extend_from_slice(&piece);
-            self.buffer = piece;
-            joined
-        };
-        match String::from_utf8(bytes) {
-            Ok(text) => Ok(text),
-            Err(error) => {
-                let valid = error.utf8_error().valid_up_to();
-                let mut bytes = error.into_bytes();
-                self.cut = bytes.split_off(valid);
-                String::from_utf8(bytes).map_err(|_| EncodingError { offset: 0, line: 1 })
-            }
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
-    fn all(mut source: Pieces) -> Result<String, SourceError> {
-        let mut text = String::new();
-        while let Some(piece) = source.next()? {
-            text.push_str(&piece);
-        }
-        Ok(text)
+    fn pieces(path: &Path, encoding: Encoding, sum: i32, placeholders: Option<Placeholders>) -> Source {
+        let file = fs::File::open(path).unwrap();
+        Source::Pieces(Box::new(Pieces::new(path, file, encoding, sum, placeholders)))
+    }
+
+    fn sum_of(path: &Path, encoding: Encoding) -> i32 {
+        checksum(fs::File::open(path).unwrap(), encoding).unwrap()
     }
 
     #[test]
@@ -197,27 +247,70 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("V1__a.sql");
         let unit = "SELECT 'é€', '${who}', '$${x}';\r\n";
+        let piece = usize::try_from(PIECE).unwrap();
         for shift in 0..12 {
-            let text = format!("{}{}", "-".repeat(shift), unit.repeat(3 * PIECE / unit.len()));
-            fs::write(&path, &text).unwrap();
-            let sum = checksum(&path).unwrap();
-            assert_eq!(sum, whimbrel_migration::checksum::of_bytes(text.as_bytes()).unwrap());
+            let text = format!("{}{}", "-".repeat(shift), unit.repeat(3 * piece / unit.len()));
+            let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
             let mut placeholders = Placeholders::default();
             placeholders.set("who", "birds");
-            let whole = placeholders.replace(&text).unwrap().into_owned();
-            assert_eq!(all(Pieces::open(&path, sum, Some(placeholders)).unwrap()).unwrap(), whole);
-            assert_eq!(all(Pieces::open(&path, sum, None).unwrap()).unwrap(), text);
+            let replaced = placeholders.replace(&text).unwrap().into_owned();
+            for (encoding, bytes) in [(Encoding::Utf8, text.as_bytes()), (Encoding::Utf16, &wide)] {
+                fs::write(&path, bytes).unwrap();
+                let sum = sum_of(&path, encoding);
+                assert_eq!(sum, whimbrel_migration::checksum::of_bytes(text.as_bytes()).unwrap());
+                let with = || pieces(&path, encoding, sum, Some(placeholders.clone()));
+                assert_eq!(with().text().unwrap(), replaced);
+                assert_eq!(with().compared().unwrap().text().unwrap(), replaced);
+                assert_eq!(pieces(&path, encoding, sum, None).text().unwrap(), text);
+            }
         }
     }
 
     #[test]
-    fn a_file_that_changed_is_found_out_at_its_end() {
+    fn a_file_that_changed_is_found_out_at_its_end_or_before_its_beginning() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("V1__a.sql");
         fs::write(&path, "SELECT 1").unwrap();
-        let sum = checksum(&path).unwrap();
+        let sum = sum_of(&path, Encoding::Utf8);
         fs::write(&path, "SELECT 2").unwrap();
-        let error = all(Pieces::open(&path, sum, None).unwrap()).unwrap_err();
-        assert!(matches!(error, SourceError::Files(FilesError::Changed(_))), "{error}");
+        let source = || pieces(&path, Encoding::Utf8, sum, None);
+        for error in [source().text().unwrap_err(), source().compared().unwrap_err()] {
+            assert!(matches!(error, SourceError::Files(FilesError::Changed(_))), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_changes_behind_the_comparison_gives_nothing_that_was_not_compared() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("V1__a.sql");
+        let text = "SELECT 1;\n".repeat(50_000);
+        let changes: [fn(&mut fs::File); 3] = [
+            |file| file.write_all(b"X").unwrap(),
+            |file| file.set_len(300_000).unwrap(),
+            |file| {
+                file.seek(std::io::SeekFrom::End(0)).unwrap();
+                file.write_all(b"DROP TABLE a;").unwrap();
+            },
+        ];
+        for change in changes {
+            fs::write(&path, &text).unwrap();
+            let sum = sum_of(&path, Encoding::Utf8);
+            let mut source = pieces(&path, Encoding::Utf8, sum, None).compared().unwrap();
+            let first = source.next().unwrap().unwrap();
+            assert!(text.starts_with(&first));
+            let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+            file.seek(std::io::SeekFrom::Start(2 * PIECE)).unwrap();
+            change(&mut file);
+            let mut given = first;
+            let error = loop {
+                match source.next() {
+                    Ok(Some(piece)) => given.push_str(&piece),
+                    Ok(None) => panic!("it is found out"),
+                    Err(error) => break error,
+                }
+            };
+            assert!(text.starts_with(&given));
+            assert!(matches!(error, SourceError::Files(FilesError::ChangedMidway(_))), "{error}");
+        }
     }
 }

@@ -118,7 +118,7 @@ fn add_without_line_ends(crc: &mut crc32fast::Hasher, mut bytes: &[u8]) {
 
 /// Strict UTF-8 over pieces cut anywhere.
 #[derive(Debug, Clone)]
-struct Utf8Check {
+pub(crate) struct Utf8Check {
     /// The beginning of a character whose end is in the next piece.
     partial: Vec<u8>,
     offset: u64,
@@ -126,11 +126,11 @@ struct Utf8Check {
 }
 
 impl Utf8Check {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { partial: Vec::new(), offset: 0, line: 1 }
     }
 
-    fn feed(&mut self, piece: &[u8]) -> Result<(), EncodingError> {
+    pub(crate) fn feed(&mut self, piece: &[u8]) -> Result<(), EncodingError> {
         let mut rest = piece;
         while !self.partial.is_empty() && !rest.is_empty() {
             self.partial.push(rest[0]);
@@ -158,7 +158,7 @@ impl Utf8Check {
         Ok(())
     }
 
-    fn finish(&self) -> Result<(), EncodingError> {
+    pub(crate) fn finish(&self) -> Result<(), EncodingError> {
         if self.partial.is_empty() { Ok(()) } else { Err(self.error()) }
     }
 

@@ -3,7 +3,11 @@
 //! Checksums, placeholders and statements are those of the text, whatever bytes it came in. Decoding is
 //! strict: a byte that means nothing is an error, never a replacement character.
 
+mod pieces;
+
 use std::{borrow::Cow, str::FromStr};
+
+pub use pieces::{Decoder, Detector};
 
 use crate::{
     checksum::EncodingError,
@@ -58,11 +62,15 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Whether a file is UTF-8 by what is said about it, so that nobody has to look at all of its bytes first.
-    pub fn is_plain(self, conf: &ScriptConf) -> bool {
+    /// The encoding of a file by what is said about it: that of its side file, or the usual one. None where its bytes
+    /// have to tell.
+    ///
+    /// # Errors
+    /// When the side file names an encoding that nobody here knows.
+    pub fn told(self, conf: &ScriptConf) -> Result<Option<Encoding>, UnknownEncoding> {
         match &conf.encoding {
-            Some(name) => name.parse() == Ok(Encoding::Utf8),
-            None => !self.detect && self.encoding == Encoding::Utf8,
+            Some(name) => name.parse().map(Some),
+            None => Ok((!self.detect).then_some(self.encoding)),
         }
     }
 
@@ -71,11 +79,7 @@ impl Reading {
     /// # Errors
     /// When the side file names an encoding that nobody here knows.
     pub fn encoding_of(self, conf: &ScriptConf, bytes: &[u8]) -> Result<Encoding, UnknownEncoding> {
-        match &conf.encoding {
-            Some(name) => name.parse(),
-            None if self.detect => Ok(Encoding::detect(bytes)),
-            None => Ok(self.encoding),
-        }
+        Ok(self.told(conf)?.unwrap_or_else(|| Encoding::detect(bytes)))
     }
 }
 
@@ -120,69 +124,24 @@ impl Encoding {
         u8::try_from(u32::from(character)).ok()
     }
 
-    /// Guesses from the bytes (`detectEncoding`): a byte order mark, zeros in every second byte, UTF-8, else
-    /// ISO-8859-1, in which every byte means something.
+    /// Guesses from the bytes (`detectEncoding`), as [`Detector`] does it.
     pub fn detect(bytes: &[u8]) -> Self {
-        if bytes.len().is_multiple_of(2) {
-            match bytes {
-                [0xFE, 0xFF, ..] => return Self::Utf16Be,
-                [0xFF, 0xFE, ..] => return Self::Utf16Le,
-                _ => {}
-            }
-            let zeros = |first| bytes.iter().skip(first).step_by(2).filter(|byte| **byte == 0).count();
-            let most = bytes.len() / 4;
-            if zeros(1) > most {
-                return Self::Utf16Le;
-            }
-            if zeros(0) > most {
-                return Self::Utf16Be;
-            }
-        }
-        if std::str::from_utf8(bytes).is_ok() { Self::Utf8 } else { Self::Latin1 }
+        let mut detector = Detector::default();
+        detector.feed(bytes);
+        detector.finish()
     }
 
     /// The text of these bytes; its byte order mark stays, but for that of [`Encoding::Utf16`].
     pub fn decode(self, bytes: &[u8]) -> Result<Cow<'_, str>, EncodingError> {
-        match self {
-            Self::Utf8 => std::str::from_utf8(bytes)
-                .map(Cow::Borrowed)
-                .map_err(|error| wrong_byte(bytes, error.valid_up_to())),
-            Self::Ascii => match bytes.iter().position(|byte| !byte.is_ascii()) {
-                Some(wrong) => Err(wrong_byte(bytes, wrong)),
-                None => Self::Utf8.decode(bytes),
-            },
-            Self::Latin1 => Ok(bytes.iter().map(|byte| char::from(*byte)).collect()),
-            Self::Windows1252 => windows_1252(bytes),
-            Self::Utf16Be => utf16(bytes, u16::from_be_bytes),
-            Self::Utf16Le => utf16(bytes, u16::from_le_bytes),
-            Self::Utf16 => match bytes {
-                [0xFF, 0xFE, rest @ ..] => utf16(rest, u16::from_le_bytes),
-                [0xFE, 0xFF, rest @ ..] => utf16(rest, u16::from_be_bytes),
-                _ => utf16(bytes, u16::from_be_bytes),
-            },
+        let is_utf8 = self == Self::Utf8 || (self == Self::Ascii && bytes.is_ascii());
+        if is_utf8 && let Ok(text) = std::str::from_utf8(bytes) {
+            return Ok(Cow::Borrowed(text));
         }
+        let mut decoder = Decoder::new(self);
+        let text = decoder.feed(bytes)?;
+        decoder.finish()?;
+        Ok(Cow::Owned(text))
     }
-}
-
-fn wrong_byte(bytes: &[u8], offset: usize) -> EncodingError {
-    let line = memchr::memchr_iter(b'\n', &bytes[..offset]).count() as u64 + 1;
-    EncodingError { offset: offset as u64, line }
-}
-
-fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<Cow<'_, str>, EncodingError> {
-    let (pairs, rest) = bytes.as_chunks::<2>();
-    let mut text = String::with_capacity(bytes.len());
-    let mut offset = 0;
-    let error = |text: &str, offset: usize| EncodingError {
-        offset: offset as u64,
-        line: text.matches('\n').count() as u64 + 1,
-    };
-    for character in char::decode_utf16(pairs.iter().map(|pair| unit(*pair))) {
-        let Ok(character) = character else { return Err(error(&text, offset)) };
-        text.push(character);
-        offset += character.len_utf16() * 2;
-    }
-    if rest.is_empty() { Ok(Cow::Owned(text)) } else { Err(error(&text, offset)) }
 }
 
 /// Windows-1252 from 0x80 on; NUL where the byte means nothing.
@@ -190,21 +149,6 @@ const HIGH: [char; 32] = [
     '€', '\0', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\0', 'Ž', '\0', '\0', '‘', '’', '“',
     '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\0', 'ž', 'Ÿ',
 ];
-
-fn windows_1252(bytes: &[u8]) -> Result<Cow<'_, str>, EncodingError> {
-    let mut text = String::with_capacity(bytes.len());
-    for (offset, byte) in bytes.iter().enumerate() {
-        let character = match byte {
-            0x80..=0x9F => HIGH[usize::from(byte - 0x80)],
-            _ => char::from(*byte),
-        };
-        if character == '\0' && *byte != 0 {
-            return Err(wrong_byte(bytes, offset));
-        }
-        text.push(character);
-    }
-    Ok(Cow::Owned(text))
-}
 
 #[cfg(test)]
 mod tests {

@@ -97,9 +97,11 @@ impl Engine<'_> {
     pub(super) async fn fire_inside(&mut self, event: Event) -> Result<(), Interruption> {
         for id in self.callbacks_of(event) {
             self.say_callback(event, id);
-            let text = self.set.text(id).map_err(|error| Interruption::Ours(error.into()))?;
+            // A callback that cannot be cut into statements does nothing.
+            self.facts_of(id)?;
+            let mut statements = self.compared_statements(id)?;
             // A callback has no callbacks: this ends here.
-            if let Err(interruption) = Box::pin(self.run_statements(id, &text)).await {
+            if let Err(interruption) = Box::pin(self.run_one_by_one(id, &mut statements)).await {
                 let failure = self.callback_failure(event, id, RunMode::InTransaction, interruption);
                 return Err(Interruption::Ours(failure));
             }
@@ -143,12 +145,12 @@ impl Engine<'_> {
         let script = self.set.script(id);
         let mode = plan::decide_run(&facts, &script.conf, &self.settings.migration)
             .map_err(|refusal| Failure::Refused(vec![*refusal.in_script(script)]))?;
-        let text = self.set.text(id)?;
+        let mut statements = self.compared_statements(id)?;
         let in_transaction = mode == RunMode::InTransaction;
         if in_transaction {
             self.session.begin().await.map_err(Failure::database("begin a transaction"))?;
         }
-        let ran = Box::pin(self.run_statements(id, &text)).await;
+        let ran = Box::pin(self.run_one_by_one(id, &mut statements)).await;
         if ran.is_ok() && in_transaction {
             return self.session.commit().await.map_err(Failure::database("commit what a callback did"));
         }
@@ -169,7 +171,7 @@ impl Engine<'_> {
         interruption: Interruption,
     ) -> Failure {
         let kept = if mode == RunMode::InTransaction { Kept::Nothing } else { Kept::ItsOwn };
-        let failed = match self.statement_of(id, interruption) {
+        let failed = match Self::statement_of(interruption) {
             Ok(failed) => failed,
             Err(failure) => return failure,
         };

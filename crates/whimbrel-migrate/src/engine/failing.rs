@@ -4,12 +4,13 @@ use whimbrel_database::DatabaseError;
 use whimbrel_migration::name::ScriptKind;
 use whimbrel_migration::plan::RunMode;
 use whimbrel_migration::redact::{names_a_secret, redact_values};
-use whimbrel_migration::scan::{Place, ScanError, Statement};
+use whimbrel_migration::scan::{Place, Statement};
 use whimbrel_migration::script::ScriptId;
 
 use super::Engine;
 use crate::failure::{Failure, Kept, ScriptFailure};
 use crate::patience::Stopped;
+use crate::set::SetError;
 use crate::settings::DatabaseSettings;
 
 /// More lines of a statement than this are not shown.
@@ -25,10 +26,14 @@ pub(super) enum Interruption {
     Statement(Box<FailedStatement>),
     /// We were asked to stop.
     Stopped(Stopped),
-    /// The text cannot be cut into statements. Planning would have found it, unless the script changed.
-    Scan(ScanError),
-    /// Our own SQL around the script failed.
+    /// Our own SQL around the script failed, or the script could not be read to its end.
     Ours(Failure),
+}
+
+impl From<SetError> for Interruption {
+    fn from(error: SetError) -> Self {
+        Self::Ours(error.into())
+    }
 }
 
 /// A statement that failed.
@@ -151,17 +156,10 @@ fn cut(line: &str) -> String {
 
 impl Engine<'_> {
     /// The statement that failed, or the failure that is no statement's.
-    pub(super) fn statement_of(
-        &self,
-        id: ScriptId,
-        interruption: Interruption,
-    ) -> Result<FailedStatement, Failure> {
+    pub(super) fn statement_of(interruption: Interruption) -> Result<FailedStatement, Failure> {
         match interruption {
             Interruption::Statement(failed) => Ok(*failed),
             Interruption::Stopped(stopped) => Err(Failure::Stopped(stopped)),
-            Interruption::Scan(error) => {
-                Err(error.to_finding().in_script(self.set.script(id).script.clone()).into())
-            }
             Interruption::Ours(failure) => Err(failure),
         }
     }

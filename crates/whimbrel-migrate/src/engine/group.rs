@@ -83,11 +83,11 @@ impl Engine<'_> {
         }
         self.fire_inside(Event::BeforeEachMigrate).await?;
         self.say_started(step);
-        let text = self.set.text(step.id).map_err(|error| Interruption::Ours(error.into()))?;
+        let mut statements = self.compared_statements(step.id)?;
         self.take_limits(step.id).map_err(Interruption::Ours)?;
         let limits = self.timeouts.in_transaction();
         self.session.limit_statements(&limits).await.map_err(ours("limit the statements"))?;
-        self.run_statements(step.id, &text).await?;
+        self.run_one_by_one(step.id, &mut statements).await?;
         self.fire_inside(Event::AfterEachMigrate).await?;
         self.patience.check().map_err(Interruption::Stopped)?;
         self.session.reset_within().await.map_err(ours("reset the session"))?;
@@ -105,7 +105,7 @@ impl Engine<'_> {
             RunMode::ManagesOwnTransactions => Kept::ItsOwn,
             _ => Kept::Nothing,
         };
-        match self.statement_of(step.id, interruption) {
+        match Self::statement_of(interruption) {
             Ok(failed) => self.script_failure(step.id, RunMode::InTransaction, failed, kept),
             Err(failure) => failure,
         }

@@ -16,16 +16,23 @@ use whimbrel_migration::settings::OwnTransactions;
 
 use super::Engine;
 use super::failing::{FailedStatement, Interruption};
-use super::running::{Part, Work};
+use super::running::Work;
+use super::statements::{Part, Statements};
 use super::transactional::millis;
 use crate::failure::{Failure, Kept};
+use crate::files::FilesError;
 use crate::report::{self, Level};
+use crate::set::SetError;
 
 /// How far a script came with its transactions.
 #[derive(Default)]
 struct Course {
     /// A transaction is open.
     open: bool,
+    /// Each statement begins one that stays open (`SET autocommit = 0` of MySQL and MariaDB).
+    stays_open: bool,
+    /// The last line of what was run.
+    last_line: u64,
     /// The last line of what no rollback of ours reaches.
     settled: Option<u64>,
 }
@@ -34,12 +41,17 @@ impl Course {
     /// After a statement that went well.
     fn pass(&mut self, part: &Part, told: Option<bool>) {
         self.open = told.unwrap_or(match part.effect {
+            Effect::TransactionControl(words) if words.ends_with("autocommit") => {
+                self.stays_open = turns_autocommit_off(&part.place.text);
+                false
+            }
             Effect::TransactionControl(words) => words.starts_with("BEGIN") || words.starts_with("START"),
             Effect::ImplicitCommit(_) => false,
-            _ => self.open,
+            _ => self.open || self.stays_open,
         });
+        self.last_line = part.place.last_line();
         if !self.open {
-            self.settled = Some(part.place.last_line());
+            self.settled = Some(self.last_line);
         }
     }
 
@@ -62,17 +74,15 @@ impl Engine<'_> {
         let started = Instant::now();
         let wraps = self.wraps(work)?;
         self.limit_session().await?;
-        let parts = self.parts_of(work.id)?;
-        self.warn_about_its_own(work, &parts);
+        let mut statements = self.compared_statements(work.id)?;
+        self.warn_about_its_own(work)?;
         self.begin_each(work).await?;
-        let mut course = Course::default();
-        for part in &parts {
-            if let Err(interruption) = self.run_one_of_its_own(work, part, wraps, &mut course).await {
-                return Err(self.stopped_on_its_own(work, &course, interruption, millis(started)).await);
-            }
+        let mut course = Course { last_line: 1, ..Course::default() };
+        if let Err(interruption) = self.run_its_own(work, &mut statements, wraps, &mut course).await {
+            return Err(self.stopped_on_its_own(work, &course, interruption, millis(started)).await);
         }
         if wraps {
-            self.end_wrapped(work, &mut course, &parts, started).await?;
+            self.end_wrapped(work, &mut course, started).await?;
         } else {
             self.end_as_it_stands(work, &course, started).await?;
         }
@@ -86,34 +96,34 @@ impl Engine<'_> {
         Ok(self.set.script(work.id).conf.execute_in_transaction.unwrap_or(usual))
     }
 
-    fn warn_about_its_own(&self, work: &Work<'_>, parts: &[Part]) {
-        let control = parts.iter().find_map(|part| match part.effect {
-            Effect::TransactionControl(words) => Some((words, part.place.place.line)),
-            _ => None,
-        });
-        let Some((words, line)) = control else { return };
+    fn warn_about_its_own(&mut self, work: &Work<'_>) -> Result<(), Failure> {
+        let Some(control) = self.facts_of(work.id)?.transaction_control else { return Ok(()) };
         let script = &self.set.script(work.id).script;
+        let (words, line) = (control.what, control.place.line);
         let message = format!(
             "{script} manages transactions itself ({words} in line {line}): what it commits stays, whatever comes after"
         );
         self.say(Level::Warn, report::Event::Notice, &message);
+        Ok(())
     }
 
-    /// One statement. Callbacks around it belong to the transaction that the script is in.
-    async fn run_one_of_its_own(
+    /// The statements. Callbacks around them belong to the transaction that the script is in.
+    async fn run_its_own(
         &mut self,
         work: &Work<'_>,
-        part: &Part,
+        statements: &mut Statements,
         wraps: bool,
         course: &mut Course,
     ) -> Result<(), Interruption> {
-        if wraps && !course.open {
-            let begun = self.session.begin().await;
-            begun.map_err(|error| Interruption::Ours(Failure::database("begin a transaction")(error)))?;
-            course.open = true;
+        while let Some(part) = statements.next_statement()? {
+            if wraps && !course.open {
+                let begun = self.session.begin().await;
+                begun.map_err(|error| Interruption::Ours(Failure::database("begin a transaction")(error)))?;
+                course.open = true;
+            }
+            self.run_hooked(work.id, &part, statements).await?;
+            course.pass(&part, self.session.in_transaction());
         }
-        self.run_hooked(work.id, &part.place, part.data.as_deref()).await?;
-        course.pass(part, self.session.in_transaction());
         Ok(())
     }
 
@@ -122,7 +132,6 @@ impl Engine<'_> {
         &mut self,
         work: &Work<'_>,
         course: &mut Course,
-        parts: &[Part],
         started: Instant,
     ) -> Result<(), Failure> {
         if !course.open {
@@ -149,9 +158,8 @@ impl Engine<'_> {
                 self.settle_commit(work.id, &TransactionId::default(), &row, error).await
             }
             Err(error) => {
-                let line = parts.last().map_or(1, |part| part.place.last_line());
                 let note = "this came up at the end of the script, when its last transaction was committed";
-                let failed = FailedStatement::at_line(line, error, note);
+                let failed = FailedStatement::at_line(course.last_line, error, note);
                 let interruption = Interruption::Statement(Box::new(failed));
                 Err(self.stopped_on_its_own(work, course, interruption, millis(started)).await)
             }
@@ -185,13 +193,13 @@ impl Engine<'_> {
         interruption: Interruption,
         millis: u64,
     ) -> Failure {
-        let mut failed = match self.statement_of(work.id, interruption) {
+        let mut failed = match Self::statement_of(interruption) {
             Ok(failed) => failed,
             Err(failure) => {
                 if let Err(error) = self.session.rollback().await {
                     tracing::debug!(target: "whimbrel", "no rollback was needed: {error}");
                 }
-                return failure;
+                return self.left_off_its_own(work, failure, millis).await;
             }
         };
         match course.note() {
@@ -209,6 +217,17 @@ impl Engine<'_> {
         self.script_failure(work.id, work.run, failed, course.kept())
     }
 
+    /// No statement failed. A script whose file changed under it has stopped in the middle all the same.
+    async fn left_off_its_own(&mut self, work: &Work<'_>, failure: Failure, millis: u64) -> Failure {
+        if matches!(failure, Failure::Set(SetError::Files(FilesError::ChangedMidway(_))))
+            && let Err(second) = self.record_its_failure(work, millis).await
+        {
+            let message = format!("the failure could not be written into the history: {second}");
+            self.say(Level::Warn, report::Event::Notice, &message);
+        }
+        failure
+    }
+
     async fn record_its_failure(&mut self, work: &Work<'_>, millis: u64) -> Result<(), Failure> {
         let write = "write the failed row";
         self.session.rollback().await.map_err(Failure::database("end the script's transaction"))?;
@@ -219,5 +238,30 @@ impl Engine<'_> {
         }
         let Some(row) = work.failed(millis) else { return Ok(()) };
         self.session.append_history(&self.table, &row).await.map_err(Failure::database(write))
+    }
+}
+
+/// What a statement that sets `autocommit` sets it to.
+fn turns_autocommit_off(statement: &str) -> bool {
+    let text = statement.to_ascii_lowercase();
+    let value = text.split_once("autocommit").map_or("", |(_, value)| value.trim_start());
+    let value = value.trim_start_matches(':').trim_start_matches('=').trim_start();
+    ["0", "off", "false"].iter().any(|off| value.starts_with(off))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn autocommit_is_off_where_a_statement_says_so() {
+        for (statement, off) in [
+            ("SET autocommit = 0", true),
+            ("set @@session.AUTOCOMMIT:=off", true),
+            ("SET autocommit=1", false),
+            ("SET SESSION autocommit = ON, time_zone = '+00:00'", false),
+        ] {
+            assert_eq!(turns_autocommit_off(statement), off, "{statement}");
+        }
     }
 }

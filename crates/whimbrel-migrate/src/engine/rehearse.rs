@@ -56,7 +56,6 @@ impl Engine<'_> {
                 rehearsal.left_out.push(path);
                 continue;
             }
-            let text = self.set.text(step.id)?;
             self.take_limits(step.id)?;
             let limits = self.timeouts.in_transaction();
             self.session
@@ -64,7 +63,7 @@ impl Engine<'_> {
                 .await
                 .map_err(Failure::database("limit the statements"))?;
             let started = Instant::now();
-            let ran = self.rehearse_script(step, &text).await;
+            let ran = self.rehearse_script(step).await;
             let millis = millis(started);
             if let Err(mut failure) = ran {
                 if let (Failure::Script(failed), false) = (&mut failure, rehearsal.left_out.is_empty()) {
@@ -87,13 +86,15 @@ impl Engine<'_> {
     }
 
     /// One script, its deferred constraints, and the session as the next one finds it.
-    async fn rehearse_script(&mut self, step: &Step, text: &str) -> Result<(), Failure> {
-        if let Err(interruption) = self.run_statements(step.id, text).await {
+    async fn rehearse_script(&mut self, step: &Step) -> Result<(), Failure> {
+        let source = self.set.source(step.id)?;
+        let (ran, lines) = self.run_source(step.id, source).await;
+        if let Err(interruption) = ran {
             return Err(self.roll_back(step.id, interruption).await);
         }
         if let Err(error) = self.session.query("SET CONSTRAINTS ALL IMMEDIATE").await {
             let note = "this came up at the end of the script, when deferred constraints were checked";
-            let failed = FailedStatement::at_line(text.lines().count().max(1) as u64, error, note);
+            let failed = FailedStatement::at_line(lines, error, note);
             let failed = Interruption::Statement(Box::new(failed));
             return Err(self.roll_back(step.id, failed).await);
         }

@@ -14,11 +14,12 @@ use whimbrel_database::Progress;
 use whimbrel_migration::history::NewRow;
 use whimbrel_migration::name::Event;
 use whimbrel_migration::plan::{RunMode, Step};
-use whimbrel_migration::scan::{Effect, Piece, Scanner};
 use whimbrel_migration::script::ScriptId;
+use whimbrel_migration::statement::{Left, left_behind};
 
 use super::Engine;
-use super::failing::StatementPlace;
+use super::failing::Interruption;
+use super::statements::Statements;
 use super::transactional::whole;
 use crate::failure::Failure;
 
@@ -58,13 +59,6 @@ impl<'a> Work<'a> {
     }
 }
 
-/// A statement of a script, with its COPY data.
-pub(super) struct Part {
-    pub(super) place: StatementPlace,
-    pub(super) effect: Effect,
-    pub(super) data: Option<Vec<u8>>,
-}
-
 impl Engine<'_> {
     /// Runs a script, and writes its row.
     pub(super) async fn run_script(
@@ -83,11 +77,25 @@ impl Engine<'_> {
         }
     }
 
-    /// The statements of a script whose way needs to know them all.
-    pub(super) fn parts_of(&self, id: ScriptId) -> Result<Vec<Part>, Failure> {
-        let text = self.set.text(id)?;
-        parts(self.settings.migration.dialect, &text)
-            .map_err(|error| error.to_finding().in_script(self.set.script(id).script.clone()).into())
+    /// How many statements a script has.
+    pub(super) fn statements_in(&mut self, id: ScriptId) -> Result<usize, Failure> {
+        Ok(usize::try_from(self.facts_of(id)?.statements).unwrap_or(usize::MAX))
+    }
+
+    /// Passes over the statements that are done. What they SET belonged to the session that did it: it is set again.
+    pub(super) async fn pass_over(
+        &mut self,
+        id: ScriptId,
+        statements: &mut Statements,
+        done: usize,
+    ) -> Result<(), Interruption> {
+        for _ in 0..done {
+            let Some(part) = statements.next_statement()? else { break };
+            if left_behind(self.settings.migration.dialect, &part.place.text) == Left::Setting {
+                self.run_statement(id, &part.place).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Says that the script begins, after the callbacks that come before it.
@@ -103,30 +111,4 @@ impl Engine<'_> {
         let limits = self.timeouts.outside();
         self.session.limit_statements(&limits).await.map_err(Failure::database("limit the statements"))
     }
-}
-
-pub(super) fn parts(
-    dialect: whimbrel_migration::dialect::Dialect,
-    text: &str,
-) -> Result<Vec<Part>, whimbrel_migration::scan::ScanError> {
-    let mut scanner = Scanner::new(dialect);
-    scanner.feed(text.as_bytes());
-    scanner.finish();
-    let mut parts: Vec<Part> = Vec::new();
-    while let Some(piece) = scanner.next_piece()? {
-        match piece {
-            Piece::Statement(statement) => parts.push(Part {
-                place: (&statement).into(),
-                effect: statement.effect,
-                data: (statement.effect == Effect::CopyFromStdin).then(Vec::new),
-            }),
-            Piece::CopyData(bytes) => {
-                if let Some(data) = parts.last_mut().and_then(|part| part.data.as_mut()) {
-                    data.extend_from_slice(bytes);
-                }
-            }
-            Piece::CopyEnd => {}
-        }
-    }
-    Ok(parts)
 }

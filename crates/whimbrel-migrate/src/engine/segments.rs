@@ -15,18 +15,20 @@
 use std::time::Instant;
 
 use whimbrel_database::{Progress, RolledBack};
+use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::finding::Finding;
 use whimbrel_migration::history::NewRow;
 use whimbrel_migration::name;
 use whimbrel_migration::plan::RunMode;
-use whimbrel_migration::scan::Effect;
+use whimbrel_migration::scan::{Effect, ScanFacts};
 use whimbrel_migration::script::ScriptId;
 use whimbrel_migration::statement::{Left, left_behind, may_commit_unseen};
 
 use super::Engine;
 use super::failing::{FailedStatement, Interruption};
 use super::retrying::lost_a_lock;
-use super::running::{Part, Work};
+use super::running::Work;
+use super::statements::{Part, Statements};
 use super::transactional::millis;
 use crate::failure::{Failure, Kept};
 use crate::report::{Event, Level};
@@ -34,6 +36,12 @@ use crate::report::{Event, Level};
 /// Where we are in a script.
 struct Course {
     progress: Progress,
+    /// The statement at hand.
+    index: usize,
+    /// Whether it commits.
+    commits: bool,
+    /// Whether a statement since the last DDL may have committed without a word (a procedure can).
+    hides_commit: bool,
     /// The first statement of the open transaction.
     open_since: Option<usize>,
     /// Between LOCK TABLES and UNLOCK TABLES.
@@ -44,23 +52,43 @@ struct Course {
     killed_at: Option<usize>,
 }
 
-/// Where and when a script stopped.
-#[derive(Clone, Copy)]
-struct At {
-    /// The statement that did not end well.
-    index: usize,
-    /// Whether it commits.
-    commits: bool,
-    /// Whether a statement since the last DDL may have committed without a word (a procedure can).
-    hides_commit: bool,
-    millis: u64,
-}
-
 impl Course {
     fn new(progress: Progress) -> Self {
         let recorded = progress.statements_done > 0 || progress.failed;
         let killed_at = (recorded && !progress.failed).then_some(progress.statements_done);
-        Self { progress, open_since: None, locked: false, recorded, killed_at }
+        Self {
+            index: progress.statements_done,
+            progress,
+            commits: false,
+            hides_commit: false,
+            open_since: None,
+            locked: false,
+            recorded,
+            killed_at,
+        }
+    }
+
+    /// A statement is about to run.
+    fn begins(&mut self, part: &Part, dialect: Dialect) {
+        self.commits = commits(part.effect);
+        self.hides_commit &= self.open_since.is_some();
+        self.hides_commit |= may_commit_unseen(dialect, &part.place.text);
+    }
+
+    /// A statement that commits went well.
+    fn committed(&mut self, effect: Effect) {
+        self.open_since = None;
+        self.locked = match effect {
+            Effect::ImplicitCommit("LOCK TABLES") => true,
+            Effect::ImplicitCommit("UNLOCK TABLES") => false,
+            _ => self.locked,
+        };
+        self.progress.statements_done = self.index + 1;
+    }
+
+    /// All statements are through; what comes may commit as it likes.
+    fn ends(&mut self) {
+        (self.commits, self.hides_commit) = (false, true);
     }
 }
 
@@ -71,36 +99,26 @@ impl Engine<'_> {
         work: &Work<'_>,
         resumes: Option<Progress>,
     ) -> Result<u64, Failure> {
-        let id = work.id;
         let started = Instant::now();
         self.limit_session().await?;
-        let parts = self.parts_of(id)?;
+        let facts = self.facts_of(work.id)?;
         let progress = match resumes {
             Some(progress) => progress,
-            None => self.interrupted(work, parts.len()).await?,
+            None => {
+                let total = self.statements_in(work.id)?;
+                self.interrupted(work, total).await?
+            }
         };
         let mut course = Course::new(progress);
-        self.take_up_again(id, &parts, &course.progress).await?;
-        if commits_early(&parts) {
+        self.take_up_again(work.id, &course.progress)?;
+        let mut statements = self.compared_statements(work.id)?;
+        if commits_early(&facts) {
             // The table of records is made here: inside of a transaction that would be DDL too.
             self.record(&mut course).await?;
         }
         self.begin_each(work).await?;
-        let first = course.progress.statements_done;
-        for (index, part) in parts.iter().enumerate().skip(first) {
-            if let Err(interruption) = self.run_one(id, part, index, parts.len(), &mut course).await {
-                let (since, dialect) = (course.open_since.unwrap_or(index), self.settings.migration.dialect);
-                let hides_commit =
-                    parts[since..=index].iter().any(|part| may_commit_unseen(dialect, &part.place.text));
-                let at = At { index, commits: commits(part), hides_commit, millis: millis(started) };
-                return Err(self.stopped_in_segment(work, at, course, interruption).await);
-            }
-        }
-        if work.step.is_some()
-            && let Err(interruption) = self.fire_inside(name::Event::AfterEachMigrate).await
-        {
-            let at = At { index: parts.len(), commits: false, hides_commit: true, millis: millis(started) };
-            return Err(self.stopped_in_segment(work, at, course, interruption).await);
+        if let Err(interruption) = self.run_segments(work, &mut statements, &mut course).await {
+            return Err(self.stopped_in_segment(work, course, interruption, millis(started)).await);
         }
         let millis = millis(started);
         self.end_segments(&course, &work.applied(millis))
@@ -109,35 +127,49 @@ impl Engine<'_> {
         Ok(millis)
     }
 
-    async fn run_one(
+    /// What is not done yet, and the callbacks that belong to the last segment.
+    async fn run_segments(
+        &mut self,
+        work: &Work<'_>,
+        statements: &mut Statements,
+        course: &mut Course,
+    ) -> Result<(), Interruption> {
+        self.pass_over(work.id, statements, course.progress.statements_done).await?;
+        while let Some(part) = statements.next_statement()? {
+            course.begins(&part, self.settings.migration.dialect);
+            self.run_in_segment(work.id, &part, statements, course).await?;
+            course.index += 1;
+        }
+        course.ends();
+        if work.step.is_some() {
+            self.fire_inside(name::Event::AfterEachMigrate).await?;
+        }
+        Ok(())
+    }
+
+    async fn run_in_segment(
         &mut self,
         id: ScriptId,
         part: &Part,
-        index: usize,
-        total: usize,
+        statements: &mut Statements,
         course: &mut Course,
     ) -> Result<(), Interruption> {
         let ours = |what| move |error| Interruption::Ours(Failure::database(what)(error));
-        let commits = commits(part);
-        if commits && let Some(since) = course.open_since {
-            if index > since {
-                course.progress.statements_done = index;
+        if course.commits
+            && let Some(since) = course.open_since
+        {
+            if course.index > since {
+                course.progress.statements_done = course.index;
                 self.record(course).await.map_err(Interruption::Ours)?;
             }
-        } else if !commits && course.open_since.is_none() && !course.locked {
+        } else if !course.commits && course.open_since.is_none() && !course.locked {
             self.session.begin().await.map_err(ours("begin a transaction"))?;
-            course.open_since = Some(index);
+            course.open_since = Some(course.index);
         }
-        self.run_hooked(id, &part.place, None).await?;
-        if commits {
-            course.open_since = None;
-            course.locked = match part.effect {
-                Effect::ImplicitCommit("LOCK TABLES") => true,
-                Effect::ImplicitCommit("UNLOCK TABLES") => false,
-                _ => course.locked,
-            };
-            course.progress.statements_done = index + 1;
-            if !course.locked && index + 1 < total {
+        self.run_hooked(id, part, statements).await?;
+        if course.commits {
+            course.committed(part.effect);
+            if !course.locked && course.index + 1 < course.progress.statements {
                 self.record(course).await.map_err(Interruption::Ours)?;
             }
         }
@@ -168,33 +200,20 @@ impl Engine<'_> {
         self.session.commit().await
     }
 
-    /// Says where the script goes on, if it does, and that it may; what was set by the part that is done is set again.
-    async fn take_up_again(
-        &mut self,
-        id: ScriptId,
-        parts: &[Part],
-        progress: &Progress,
-    ) -> Result<(), Failure> {
-        let done = progress.statements_done.min(parts.len());
+    /// Says where the script goes on, if it does, and that it may.
+    fn take_up_again(&self, id: ScriptId, progress: &Progress) -> Result<(), Failure> {
+        let done = progress.statements_done;
         if done == 0 {
             return Ok(());
         }
         let script = self.set.script(id).script.clone();
-        let killed_at_lock = !progress.failed
-            && parts.get(done).is_some_and(|part| part.effect == Effect::ImplicitCommit("LOCK TABLES"));
-        let dialect = self.settings.migration.dialect;
-        let lost = parts[..done].iter().find_map(|part| match left_behind(dialect, &part.place.text) {
-            Left::Lost(what) => Some((what, part.place.place.line)),
-            Left::Setting | Left::Nothing => None,
-        });
-        let lost = match killed_at_lock {
-            true => Some(("what was done under LOCK TABLES is not known", parts[done].place.place.line)),
-            false => lost,
-        };
-        if let Some((what, line)) = lost {
+        if let Some((what, line)) = self.lost_with_the_session(id, progress)? {
             let finding = Finding::error(
                 "cannot-go-on",
-                format!("{done} of its {} statements are done, and the rest needs {what}", parts.len()),
+                format!(
+                    "{done} of its {} statements are done, and the rest needs {what}",
+                    progress.statements
+                ),
             );
             return Err(finding
                 .in_script(script)
@@ -202,28 +221,41 @@ impl Engine<'_> {
                 .next_step("undo by hand what was done, run repair, then run migrate again")
                 .into());
         }
-        self.say(
-            Level::Warn,
-            Event::Notice,
-            &format!("{script} goes on with statement {} of {}", done + 1, parts.len()),
-        );
-        for part in
-            parts[..done].iter().filter(|part| left_behind(dialect, &part.place.text) == Left::Setting)
-        {
-            if let Err(Interruption::Statement(failed)) = self.run_statement(id, &part.place, None).await {
-                return Err(self.script_failure(id, RunMode::StatementByStatement, *failed, Kept::Nothing));
-            }
-        }
+        let message = format!("{script} goes on with statement {} of {}", done + 1, progress.statements);
+        self.say(Level::Warn, Event::Notice, &message);
         Ok(())
+    }
+
+    /// What the part that is done left in its session and the rest may need, and the line of that.
+    fn lost_with_the_session(
+        &self,
+        id: ScriptId,
+        progress: &Progress,
+    ) -> Result<Option<(&'static str, u64)>, Failure> {
+        let dialect = self.settings.migration.dialect;
+        let mut statements = self.statements(id, self.set.source(id)?);
+        let mut index = 0;
+        while let Some(part) = statements.next_statement()? {
+            let line = part.place.place.line;
+            if index == progress.statements_done {
+                let under_lock = !progress.failed && part.effect == Effect::ImplicitCommit("LOCK TABLES");
+                return Ok(under_lock.then_some(("what was done under LOCK TABLES is not known", line)));
+            }
+            if let Left::Lost(what) = left_behind(dialect, &part.place.text) {
+                return Ok(Some((what, line)));
+            }
+            index += 1;
+        }
+        Ok(None)
     }
 
     /// Rolls back what can be, and writes down what stayed.
     async fn stopped_in_segment(
         &mut self,
         work: &Work<'_>,
-        at: At,
         mut course: Course,
         interruption: Interruption,
+        millis: u64,
     ) -> Failure {
         let lost =
             matches!(&interruption, Interruption::Statement(failed) if failed.error.is_connection_lost());
@@ -232,7 +264,7 @@ impl Engine<'_> {
             let rolled_back = self.roll_back_segment(&course).await;
             let rolled_back = match &interruption {
                 // Who loses a deadlock has lost the whole transaction already: nothing is left for us to undo.
-                Interruption::Statement(failed) if !at.hides_commit && lost_a_lock(&failed.error) => {
+                Interruption::Statement(failed) if !course.hides_commit && lost_a_lock(&failed.error) => {
                     match rolled_back {
                         RolledBack::AlreadyOver => RolledBack::Everything,
                         other => other,
@@ -240,11 +272,10 @@ impl Engine<'_> {
                 }
                 _ => rolled_back,
             };
-            (course.progress.statements_done, is_known) =
-                done_after(rolled_back, &course, at.index, at.commits);
+            (course.progress.statements_done, is_known) = done_after(rolled_back, &course);
         }
-        match self.statement_of(work.id, interruption) {
-            Ok(failed) => self.failed_segment(work, at, course, failed, is_known).await,
+        match Self::statement_of(interruption) {
+            Ok(failed) => self.failed_segment(work, course, failed, is_known, millis).await,
             Err(failure) => {
                 if matches!(failure, Failure::Stopped(_))
                     && course.recorded
@@ -252,7 +283,7 @@ impl Engine<'_> {
                 {
                     tracing::warn!(target: "whimbrel", "{failure}");
                 }
-                failure
+                self.left_off(work, &course.progress, failure, millis).await
             }
         }
     }
@@ -260,10 +291,10 @@ impl Engine<'_> {
     async fn failed_segment(
         &mut self,
         work: &Work<'_>,
-        at: At,
         mut course: Course,
         mut failed: FailedStatement,
         is_known: bool,
+        millis: u64,
     ) -> Failure {
         let done = course.progress.statements_done;
         let is_fresh = is_known && done == 0 && !course.progress.failed && !self.set.has_callbacks();
@@ -276,7 +307,7 @@ impl Engine<'_> {
             0 => Kept::Nothing,
             done => Kept::Statements { done, total: course.progress.statements },
         };
-        if course.killed_at == Some(at.index) && at.commits {
+        if course.killed_at == Some(course.index) && course.commits {
             failed.notes.push(
                 "the last run was killed at this statement, and the server may have done it: if so, take back by hand \
                  what it made, and run migrate again"
@@ -291,7 +322,7 @@ impl Engine<'_> {
             );
         }
         if !failed.error.is_connection_lost() {
-            let recorded = self.record_failed_segment(work, &mut course, is_known, at.millis).await;
+            let recorded = self.record_failed_segment(work, &mut course, is_known, millis).await;
             if let Err(failure) = recorded {
                 failed.notes.push(format!("the failure could not be written into the history: {failure}"));
             }
@@ -335,24 +366,24 @@ impl Engine<'_> {
 }
 
 /// How many statements are done for certain, and whether that is all that was kept.
-fn done_after(rolled_back: RolledBack, course: &Course, index: usize, commits: bool) -> (usize, bool) {
+fn done_after(rolled_back: RolledBack, course: &Course) -> (usize, bool) {
     match (rolled_back, course.open_since) {
         // Under LOCK TABLES each statement counts for itself, and before a DDL nothing was open.
-        (_, None) => (index, true),
+        (_, None) => (course.index, true),
         (RolledBack::Everything, Some(since)) => (since, true),
         // A DDL commits what came before it even when it fails.
-        (RolledBack::AlreadyOver, Some(_)) if commits => (index, true),
+        (RolledBack::AlreadyOver, Some(_)) if course.commits => (course.index, true),
         (RolledBack::AlreadyOver | RolledBack::NotEverything, Some(since)) => (since, false),
     }
 }
 
-fn commits(part: &Part) -> bool {
-    matches!(part.effect, Effect::ImplicitCommit(_) | Effect::NonTransactional(_))
+fn commits(effect: Effect) -> bool {
+    matches!(effect, Effect::ImplicitCommit(_) | Effect::NonTransactional(_))
 }
 
 /// Whether something is committed before the script is through: then it needs a record.
-fn commits_early(parts: &[Part]) -> bool {
-    parts.len() > 1 && parts.iter().any(commits)
+fn commits_early(facts: &ScanFacts) -> bool {
+    facts.statements > 1 && (facts.implicit_commit.is_some() || facts.non_transactional.is_some())
 }
 
 #[cfg(test)]
@@ -370,18 +401,15 @@ mod tests {
             failed: false,
             new_index: None,
         };
-        let course = |open_since| Course {
-            progress: progress.clone(),
-            open_since,
-            locked: false,
-            recorded: true,
-            killed_at: None,
+        let after = |rolled_back, open_since, commits| {
+            let course = Course { index: 5, commits, open_since, ..Course::new(progress.clone()) };
+            done_after(rolled_back, &course)
         };
-        assert_eq!(done_after(RolledBack::Everything, &course(Some(2)), 5, false), (2, true));
-        assert_eq!(done_after(RolledBack::AlreadyOver, &course(Some(2)), 5, true), (5, true));
-        assert_eq!(done_after(RolledBack::Everything, &course(Some(2)), 5, true), (2, true));
-        assert_eq!(done_after(RolledBack::AlreadyOver, &course(Some(2)), 5, false), (2, false));
-        assert_eq!(done_after(RolledBack::NotEverything, &course(Some(2)), 5, false), (2, false));
-        assert_eq!(done_after(RolledBack::Everything, &course(None), 5, true), (5, true));
+        assert_eq!(after(RolledBack::Everything, Some(2), false), (2, true));
+        assert_eq!(after(RolledBack::AlreadyOver, Some(2), true), (5, true));
+        assert_eq!(after(RolledBack::Everything, Some(2), true), (2, true));
+        assert_eq!(after(RolledBack::AlreadyOver, Some(2), false), (2, false));
+        assert_eq!(after(RolledBack::NotEverything, Some(2), false), (2, false));
+        assert_eq!(after(RolledBack::Everything, None, true), (5, true));
     }
 }

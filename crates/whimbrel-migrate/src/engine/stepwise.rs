@@ -14,18 +14,20 @@ use std::time::Instant;
 
 use whimbrel_database::{Condition, DatabaseError, IndexState, Progress, ServerError};
 use whimbrel_migration::name;
-use whimbrel_migration::plan::RunMode;
 use whimbrel_migration::scan::Effect;
 use whimbrel_migration::script::ScriptId;
-use whimbrel_migration::statement::{ConcurrentIndex, Left, concurrent_index, left_behind};
+use whimbrel_migration::statement::{ConcurrentIndex, concurrent_index};
 
 use super::Engine;
-use super::failing::{FailedStatement, Interruption};
-use super::running::{Part, Work};
+use super::failing::{FailedStatement, Interruption, StatementPlace};
+use super::running::Work;
+use super::statements::{Part, Statements};
 use super::transactional::millis;
 use super::waiting::is_about_waiting;
 use crate::failure::{Failure, Kept};
+use crate::files::FilesError;
 use crate::report::{Event, Level};
+use crate::set::SetError;
 use crate::settings::DatabaseSettings;
 
 impl Engine<'_> {
@@ -37,23 +39,16 @@ impl Engine<'_> {
     ) -> Result<u64, Failure> {
         let started = Instant::now();
         self.limit_session().await?;
-        let parts = self.parts_of(work.id)?;
+        let mut statements = self.compared_statements(work.id)?;
+        let total = self.statements_in(work.id)?;
         let mut progress = match resumes {
             Some(progress) => progress,
-            None => self.interrupted(work, parts.len()).await?,
+            None => self.interrupted(work, total).await?,
         };
         self.say_goes_on(&progress);
         self.begin_each(work).await?;
-        let resumed_at = progress.statements_done;
-        self.repeat_settings(work.id, &parts[..resumed_at.min(parts.len())]).await?;
-        for (index, part) in parts.iter().enumerate().skip(resumed_at) {
-            let was_under_way = index == resumed_at && progress.new_index.is_some();
-            let ran = self.run_part_hooked(work, part, &mut progress, was_under_way).await;
-            if let Err(interruption) = ran {
-                return Err(self.stopped_midway(work, &progress, interruption, millis(started)).await);
-            }
-            progress.statements_done = index + 1;
-            progress.new_index = None;
+        if let Err(interruption) = self.run_steps(work, &mut statements, &mut progress).await {
+            return Err(self.stopped_midway(work, &progress, interruption, millis(started)).await);
         }
         if work.step.is_some() {
             self.fire_between(name::Event::AfterEachMigrate).await?;
@@ -66,6 +61,24 @@ impl Engine<'_> {
         Ok(millis)
     }
 
+    /// Runs what is not done yet.
+    async fn run_steps(
+        &mut self,
+        work: &Work<'_>,
+        statements: &mut Statements,
+        progress: &mut Progress,
+    ) -> Result<(), Interruption> {
+        self.pass_over(work.id, statements, progress.statements_done).await?;
+        let mut was_under_way = progress.new_index.is_some();
+        while let Some(part) = statements.next_statement()? {
+            let was_under_way = std::mem::take(&mut was_under_way);
+            self.run_step_hooked(work, &part, statements, progress, was_under_way).await?;
+            progress.statements_done += 1;
+            progress.new_index = None;
+        }
+        Ok(())
+    }
+
     fn say_goes_on(&self, progress: &Progress) {
         if progress.statements_done > 0 || progress.new_index.is_some() {
             let (next, total) = (progress.statements_done + 1, progress.statements);
@@ -75,65 +88,65 @@ impl Engine<'_> {
     }
 
     /// Runs one statement with its callbacks, which are no part of what is done for it.
-    async fn run_part_hooked(
+    async fn run_step_hooked(
         &mut self,
         work: &Work<'_>,
         part: &Part,
+        statements: &mut Statements,
         progress: &mut Progress,
         was_under_way: bool,
     ) -> Result<(), Interruption> {
         if work.step.is_none() {
-            return self.run_part(work.id, part, progress, was_under_way).await;
+            return self.run_once(work.id, part, statements, progress, was_under_way).await;
         }
         let before = self.fire_between(name::Event::BeforeEachMigrateStatement).await;
         before.map_err(Interruption::Ours)?;
-        self.run_part(work.id, part, progress, was_under_way).await?;
+        self.run_once(work.id, part, statements, progress, was_under_way).await?;
         self.fire_between(name::Event::AfterEachMigrateStatement).await.map_err(Interruption::Ours)
     }
 
-    /// What was SET by statements that are done belongs to the session that did it: it is set again.
-    async fn repeat_settings(&mut self, id: ScriptId, done: &[Part]) -> Result<(), Failure> {
-        let dialect = self.settings.migration.dialect;
-        for part in done.iter().filter(|part| left_behind(dialect, &part.place.text) == Left::Setting) {
-            if let Err(Interruption::Statement(failed)) = self.run_statement(id, &part.place, None).await {
-                return Err(self.script_failure(id, RunMode::StatementByStatement, *failed, Kept::Nothing));
-            }
-        }
-        Ok(())
-    }
-
     /// Runs one statement, with the record written before it, or together with it where a transaction can hold both.
-    async fn run_part(
+    async fn run_once(
         &mut self,
         id: ScriptId,
         part: &Part,
+        statements: &mut Statements,
         progress: &mut Progress,
         was_under_way: bool,
     ) -> Result<(), Interruption> {
         let ours = |what| move |error| Interruption::Ours(Failure::database(what)(error));
         if !matches!(part.effect, Effect::NonTransactional(_)) {
-            return self.run_with_record(id, part, progress).await;
+            return self.run_with_record(id, part, statements, progress).await;
         }
         let index = concurrent_index(&part.place.text);
         if let Some(index) = &index {
             let state = self.session.index_state(&index.name).await.map_err(ours("look for the index"))?;
             match state {
                 IndexState::Valid if was_under_way => return Ok(()),
-                IndexState::Invalid if was_under_way => {
-                    let message =
-                        format!("dropping the INVALID index {} that our last attempt left", index.name);
-                    self.say(Level::Warn, Event::Notice, &message);
-                    let drop = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name);
-                    self.session.query(&drop).await.map_err(ours("drop the INVALID index"))?;
-                }
+                IndexState::Invalid if was_under_way => self.drop_invalid(id, part, index).await?,
                 IndexState::Invalid => return Err(invalid_index(part, &index.name, &self.settings)),
                 IndexState::Valid | IndexState::Absent => {}
             }
             progress.new_index = (was_under_way || state == IndexState::Absent).then(|| index.name.clone());
         }
         self.session.write_progress(&self.table, progress).await.map_err(ours("write the progress"))?;
-        let ran = self.run_statement(id, &part.place, part.data.as_deref()).await;
+        let ran = self.run_statement(id, &part.place).await;
         self.explain(part, index.as_ref(), ran).await
+    }
+
+    /// Drops what an earlier attempt of this statement left: it may wait for others as the statement itself does.
+    async fn drop_invalid(
+        &mut self,
+        id: ScriptId,
+        part: &Part,
+        index: &ConcurrentIndex,
+    ) -> Result<(), Interruption> {
+        let message = format!("dropping the INVALID index {} that our last attempt left", index.name);
+        self.say(Level::Warn, Event::Notice, &message);
+        let text = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name);
+        let place = StatementPlace { text, text_place: part.place.place, place: part.place.place };
+        let dropped = self.run_statement(id, &place).await;
+        self.explain(part, Some(index), dropped).await
     }
 
     /// The statement and the record in one transaction.
@@ -141,20 +154,23 @@ impl Engine<'_> {
         &mut self,
         id: ScriptId,
         part: &Part,
+        statements: &mut Statements,
         progress: &mut Progress,
     ) -> Result<(), Interruption> {
         let ours = |what| move |error| Interruption::Ours(Failure::database(what)(error));
         // The table is made here, outside of the statement's transaction.
         self.session.write_progress(&self.table, progress).await.map_err(ours("write the progress"))?;
         self.session.begin().await.map_err(ours("begin a transaction"))?;
-        let ran = self.run_statement(id, &part.place, part.data.as_deref()).await;
+        let ran = self.run_part(id, part, statements).await;
         match ran {
             Ok(()) => {}
+            // The data of a COPY has gone by; no server refuses one for being in a transaction.
             Err(Interruption::Statement(failed))
-                if failed.error.condition() == Condition::NotInTransaction =>
+                if failed.error.condition() == Condition::NotInTransaction
+                    && part.effect != Effect::CopyFromStdin =>
             {
                 self.session.rollback().await.map_err(ours("roll back"))?;
-                return self.run_statement(id, &part.place, part.data.as_deref()).await;
+                return self.run_statement(id, &part.place).await;
             }
             Err(interruption) => {
                 if let Err(error) = self.session.rollback().await {
@@ -194,7 +210,9 @@ impl Engine<'_> {
             }
             Err(Interruption::Statement(mut failed)) => {
                 if !failed.error.is_connection_lost() {
-                    failed.notes.extend(self.notes_after_failure(index, &failed.error).await);
+                    // Who kept it waiting stands there already, if somebody was seen.
+                    let was_seen = !failed.notes.is_empty();
+                    failed.notes.extend(self.notes_after_failure(index, &failed.error, was_seen).await);
                 }
                 Err(Interruption::Statement(failed))
             }
@@ -206,6 +224,7 @@ impl Engine<'_> {
         &mut self,
         index: Option<&ConcurrentIndex>,
         error: &DatabaseError,
+        was_seen: bool,
     ) -> Vec<String> {
         let mut notes = Vec::new();
         if index.is_some() {
@@ -216,7 +235,7 @@ impl Engine<'_> {
                 ));
             }
         }
-        if is_about_waiting(error) {
+        if is_about_waiting(error) && !was_seen {
             let waiting = self.session.oldest_transactions().await.unwrap_or_default();
             notes.extend(waiting.into_iter().map(|who| format!("it may have waited for {who}")));
         }
@@ -264,9 +283,9 @@ impl Engine<'_> {
         millis: u64,
     ) -> Failure {
         // Where we were asked to stop, the record stands, and the next run goes on by itself.
-        let mut failed = match self.statement_of(work.id, interruption) {
+        let mut failed = match Self::statement_of(interruption) {
             Ok(failed) => failed,
-            Err(failure) => return failure,
+            Err(failure) => return self.left_off(work, progress, failure, millis).await,
         };
         let kept = match progress.statements_done {
             0 => self.kept_index(progress).await,
@@ -279,6 +298,22 @@ impl Engine<'_> {
             failed.notes.push(format!("the failure could not be written into the history: {failure}"));
         }
         self.script_failure(work.id, work.run, failed, kept)
+    }
+
+    /// No statement failed. A script whose file changed under it cannot be gone on with: that has to be seen by everybody.
+    pub(super) async fn left_off(
+        &mut self,
+        work: &Work<'_>,
+        progress: &Progress,
+        failure: Failure,
+        millis: u64,
+    ) -> Failure {
+        if matches!(failure, Failure::Set(SetError::Files(FilesError::ChangedMidway(_))))
+            && let Err(second) = self.record_failure(work, progress, millis).await
+        {
+            self.say(Level::Warn, Event::Notice, &format!("the failure could not be written down: {second}"));
+        }
+        failure
     }
 
     /// A first statement that failed can leave an INVALID index behind.

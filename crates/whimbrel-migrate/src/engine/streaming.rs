@@ -8,14 +8,14 @@ use std::collections::VecDeque;
 
 use whimbrel_database::{DatabaseError, ExecuteError, Executed, ServerError};
 use whimbrel_migration::name::Event;
-use whimbrel_migration::scan::{Effect, Piece, Scanner};
+use whimbrel_migration::scan::Effect;
 use whimbrel_migration::script::ScriptId;
 
 use super::Engine;
 use super::failing::{FailedStatement, Interruption, StatementPlace};
+use super::statements::{Part, Statements};
 use super::waiting::is_about_waiting;
 use crate::patience::{Ended, Stopped};
-use crate::set::SetError;
 use crate::source::Source;
 
 /// At most so much is under way: far less than what the sockets on both sides hold, and enough to be worth it.
@@ -36,13 +36,13 @@ impl Engine<'_> {
         id: ScriptId,
         source: Source,
     ) -> (Result<(), Interruption>, u64) {
-        let mut lines = Lines::default();
+        let mut statements = self.statements(id, source);
         let ran = if self.fires_at_statements(id) {
-            self.run_hooked_source(id, source, &mut lines).await
+            self.run_one_by_one(id, &mut statements).await
         } else {
-            self.run_pieces(id, source, &mut lines).await
+            self.run_ahead(id, &mut statements).await
         };
-        (ran, lines.last())
+        (ran, statements.last_line())
     }
 
     /// Whether there are callbacks around each statement: then one is done before the next is sent.
@@ -51,69 +51,56 @@ impl Engine<'_> {
         !self.set.is_callback(id) && around.iter().any(|event| !self.set.callbacks(*event).is_empty())
     }
 
-    async fn run_hooked_source(
-        &mut self,
-        id: ScriptId,
-        mut source: Source,
-        lines: &mut Lines,
-    ) -> Result<(), Interruption> {
-        let mut text = String::new();
-        while let Some(piece) = source.next().map_err(|error| self.unreadable(id, error))? {
-            lines.add(&piece);
-            text.push_str(&piece);
-        }
-        self.run_statements(id, &text).await
-    }
-
-    async fn run_pieces(
-        &mut self,
-        id: ScriptId,
-        mut source: Source,
-        lines: &mut Lines,
-    ) -> Result<(), Interruption> {
-        let mut scanner = Scanner::new(self.settings.migration.dialect);
+    async fn run_ahead(&mut self, id: ScriptId, statements: &mut Statements) -> Result<(), Interruption> {
         let mut ahead = Ahead::default();
-        let mut copy: Option<StatementPlace> = None;
-        loop {
-            let text = source.next().map_err(|error| self.unreadable(id, error))?;
-            match &text {
-                Some(text) => {
-                    lines.add(text);
-                    scanner.feed(text.as_bytes());
-                }
-                None => scanner.finish(),
+        while let Some(part) = statements.next_statement()? {
+            if part.effect == Effect::CopyFromStdin {
+                self.fetch_answers(id, &mut ahead).await?;
+                self.copy(id, &part.place, statements).await?;
+            } else {
+                self.send_ahead(id, part.place, &mut ahead).await?;
             }
-            while let Some(piece) = scanner.next_piece().map_err(Interruption::Scan)? {
-                match piece {
-                    Piece::Statement(statement) if statement.effect == Effect::CopyFromStdin => {
-                        self.fetch_answers(id, &mut ahead).await?;
-                        let place = StatementPlace::from(&statement);
-                        self.begin_copy(id, &place).await?;
-                        copy = Some(place);
-                    }
-                    Piece::Statement(statement) => {
-                        self.send_ahead(id, StatementPlace::from(&statement), &mut ahead).await?;
-                    }
-                    Piece::CopyData(data) => {
-                        if let Some(place) = &copy {
-                            self.copy_data(place, data).await?;
-                        }
-                    }
-                    Piece::CopyEnd => {
-                        if let Some(place) = copy.take() {
-                            self.finish_copy(id, &place).await?;
-                        }
-                    }
-                }
-            }
-            if text.is_none() {
-                return self.fetch_answers(id, &mut ahead).await;
-            }
+        }
+        self.fetch_answers(id, &mut ahead).await
+    }
+
+    /// Runs the statements one after the other, each with its callbacks.
+    pub(super) async fn run_one_by_one(
+        &mut self,
+        id: ScriptId,
+        statements: &mut Statements,
+    ) -> Result<(), Interruption> {
+        while let Some(part) = statements.next_statement()? {
+            self.run_hooked(id, &part, statements).await?;
+        }
+        Ok(())
+    }
+
+    /// One statement, with its data if it is a COPY.
+    pub(super) async fn run_part(
+        &mut self,
+        id: ScriptId,
+        part: &Part,
+        statements: &mut Statements,
+    ) -> Result<(), Interruption> {
+        match part.effect {
+            Effect::CopyFromStdin => self.copy(id, &part.place, statements).await,
+            _ => self.run_statement(id, &part.place).await,
         }
     }
 
-    fn unreadable(&self, id: ScriptId, error: crate::source::SourceError) -> Interruption {
-        Interruption::Ours(SetError::of_source(error, &self.set.script(id).script).into())
+    /// A COPY, whose data goes on as it is read.
+    async fn copy(
+        &mut self,
+        id: ScriptId,
+        place: &StatementPlace,
+        statements: &mut Statements,
+    ) -> Result<(), Interruption> {
+        self.begin_copy(id, place).await?;
+        while let Some(data) = statements.next_data()? {
+            self.copy_data(place, &data).await?;
+        }
+        self.finish_copy(id, place).await
     }
 
     async fn send_ahead(
@@ -123,7 +110,7 @@ impl Engine<'_> {
         ahead: &mut Ahead,
     ) -> Result<(), Interruption> {
         if !self.session.capabilities().sends_ahead {
-            return self.run_statement(id, &place, None).await;
+            return self.run_statement(id, &place).await;
         }
         let bytes = place.text.len();
         if ahead.places.len() >= STATEMENTS_AHEAD || ahead.bytes + bytes > BYTES_AHEAD {
@@ -159,12 +146,14 @@ impl Engine<'_> {
     async fn begin_copy(&mut self, id: ScriptId, place: &StatementPlace) -> Result<(), Interruption> {
         self.patience.check().map_err(Interruption::Stopped)?;
         let canceller = self.session.canceller();
-        let begun = self.patience.let_end(&canceller, self.session.begin_copy(&place.text)).await;
-        let begun = match begun {
+        let watch = self.lock_watch();
+        let work = watch.during(self.session.begin_copy(&place.text));
+        let begun = match self.patience.let_end(&canceller, work).await {
             Ended::With(begun) => Ended::With(begun.map(|()| Executed::default())),
             Ended::Never => Ended::Never,
         };
-        self.judge(id, place, begun, &[])
+        let seen = watch.seen();
+        self.judge(id, place, begun, &seen)
     }
 
     async fn copy_data(&mut self, place: &StatementPlace, data: &[u8]) -> Result<(), Interruption> {
@@ -220,23 +209,5 @@ impl Engine<'_> {
 
     fn never(&self) -> Interruption {
         Interruption::Stopped(self.patience.check().err().unwrap_or(Stopped::Deadline))
-    }
-}
-
-/// Counts the lines of a text that comes in pieces.
-#[derive(Default)]
-struct Lines {
-    ended: u64,
-    begun: bool,
-}
-
-impl Lines {
-    fn add(&mut self, text: &str) {
-        self.ended += text.bytes().filter(|byte| *byte == b'\n').count() as u64;
-        self.begun = text.chars().next_back().map_or(self.begun, |last| last != '\n');
-    }
-
-    fn last(&self) -> u64 {
-        (self.ended + u64::from(self.begun)).max(1)
     }
 }

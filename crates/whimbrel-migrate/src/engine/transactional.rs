@@ -10,7 +10,8 @@ use whimbrel_migration::script::ScriptId;
 
 use super::Engine;
 use super::failing::{FailedStatement, Interruption, StatementPlace, shown};
-use super::running::{Work, parts};
+use super::running::Work;
+use super::statements::{Part, Statements};
 use super::waiting::is_about_waiting;
 use crate::failure::{Failure, Kept};
 use crate::report::{Event, Level};
@@ -95,47 +96,32 @@ impl Engine<'_> {
         (ran, lines)
     }
 
-    /// Sends one statement after the other.
-    pub(super) async fn run_statements(&mut self, id: ScriptId, text: &str) -> Result<(), Interruption> {
-        for part in parts(self.settings.migration.dialect, text).map_err(Interruption::Scan)? {
-            self.run_hooked(id, &part.place, part.data.as_deref()).await?;
-        }
-        Ok(())
-    }
-
     /// One statement with the callbacks before and after it; callbacks themselves and undo scripts have none.
     pub(super) async fn run_hooked(
         &mut self,
         id: ScriptId,
-        statement: &StatementPlace,
-        data: Option<&[u8]>,
+        part: &Part,
+        statements: &mut Statements,
     ) -> Result<(), Interruption> {
         let kind = self.set.script(id).name.kind;
         if self.set.is_callback(id) || kind == name::ScriptKind::Undo {
-            return self.run_statement(id, statement, data).await;
+            return self.run_part(id, part, statements).await;
         }
         self.fire_inside(name::Event::BeforeEachMigrateStatement).await?;
-        self.run_statement(id, statement, data).await?;
+        self.run_part(id, part, statements).await?;
         self.fire_inside(name::Event::AfterEachMigrateStatement).await
     }
 
-    /// Sends one statement, and its COPY data if it has some; it may be cancelled when we are asked to stop.
+    /// Sends one statement; it may be cancelled when we are asked to stop.
     pub(super) async fn run_statement(
         &mut self,
         id: ScriptId,
         statement: &StatementPlace,
-        data: Option<&[u8]>,
     ) -> Result<(), Interruption> {
         self.patience.check().map_err(Interruption::Stopped)?;
         let canceller = self.session.canceller();
         let watch = self.lock_watch();
-        let session = &mut self.session;
-        let work = watch.during(async {
-            match data {
-                Some(data) => session.copy_in(&statement.text, data).await,
-                None => session.execute(&statement.text).await,
-            }
-        });
+        let work = watch.during(self.session.execute(&statement.text));
         let answer = self.patience.let_end(&canceller, work).await;
         let seen = watch.seen();
         self.judge(id, statement, answer, &seen)
@@ -158,7 +144,7 @@ impl Engine<'_> {
         if let Err(error) = self.session.rollback().await {
             tracing::debug!(target: "whimbrel", "no rollback was needed: {error}");
         }
-        let mut failed = match self.statement_of(id, interruption) {
+        let mut failed = match Self::statement_of(interruption) {
             Ok(failed) => failed,
             Err(failure) => return failure,
         };

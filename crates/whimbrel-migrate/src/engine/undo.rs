@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use serde::Serialize;
-use whimbrel_migration::history::{NewRow, RowType};
+use whimbrel_migration::finding::Finding;
+use whimbrel_migration::history::{History, NewRow, RowType};
 use whimbrel_migration::plan::{RunMode, decide_run};
 use whimbrel_migration::record::{ScriptOutcome, ScriptRecord};
-use whimbrel_migration::undo::{UndoPlan, UndoStep, UndoTarget, plan_undo};
+use whimbrel_migration::undo::{UndoPlan, UndoStep, plan_undo};
 
 use super::Engine;
 use super::running::Work;
@@ -50,9 +51,7 @@ impl Engine<'_> {
         line.with("before", &plan.before).with("has_rows", rank > 1).tell();
         self.before.clone_from(&plan.before);
         self.version.clone_from(&plan.before);
-        for finding in &plan.warnings {
-            self.warn_about(std::slice::from_ref(finding));
-        }
+        self.warn_about(&plan.warnings);
         let mut undone = Vec::with_capacity(plan.steps.len());
         for step in &plan.steps {
             undone.push(self.undone(step)?);
@@ -65,19 +64,8 @@ impl Engine<'_> {
             return Ok(UndoReport { before, after: plan.after, undone });
         }
         self.prepare_to_write().await?;
-        let mut index = 0;
-        while let Some(expected) = plan.steps.get(index) {
-            self.patience.check()?;
-            let run = undone[index].run;
-            let done = self.with_lock(async |engine| engine.undo_locked(expected, run).await).await;
-            if let Err(failure) = done {
-                if !self.may_try_again(&failure) {
-                    return Err(failure);
-                }
-                self.pause_before_retry(&failure).await?;
-                continue;
-            }
-            index += 1;
+        for (step, version) in plan.steps.iter().zip(&undone) {
+            self.undo_step(step, version.run).await?;
         }
         for version in &mut undone {
             version.sql = None;
@@ -85,11 +73,21 @@ impl Engine<'_> {
         Ok(UndoReport { before, after: self.version.clone(), undone })
     }
 
+    /// One version, again and again as long as it loses a lock.
+    async fn undo_step(&mut self, step: &UndoStep, run: RunMode) -> Result<(), Failure> {
+        loop {
+            self.patience.check()?;
+            match self.with_lock(async |engine| engine.undo_locked(step, run).await).await {
+                Err(failure) if self.may_try_again(&failure) => self.pause_before_retry(&failure).await?,
+                done => return done,
+            }
+        }
+    }
+
     /// The plan, and the rank of the first row that it appends.
     async fn plan_undo(&mut self) -> Result<(UndoPlan, i32), Failure> {
         let history = self.history().await?.unwrap_or_default();
-        let target = self.common.request.undo_target.clone();
-        let plan = plan_undo(self.set.scripts(), &history, &self.settings.migration, &target)?;
+        let plan = self.undo_plan(&history)?;
         if !plan.refusals.is_empty() {
             return Err(Failure::Refused(plan.refusals));
         }
@@ -125,29 +123,24 @@ impl Engine<'_> {
         })
     }
 
-    /// Under the lock: only if the version that was planned still is the next one.
+    /// Under the lock: only if the plan, made anew, still begins with this step.
     async fn undo_locked(&mut self, expected: &UndoStep, run: RunMode) -> Result<(), Failure> {
         let history = self.history().await?.unwrap_or_default();
-        let every = UndoTarget::Last;
-        let now = plan_undo(self.set.scripts(), &history, &self.settings.migration, &every)?;
-        let still_last = now.steps.first().is_some_and(|step| step.undoes == expected.undoes);
-        let above = self.common.request.undo_target != UndoTarget::Last;
-        let still_there = history.rows().any(|row| row.installed_rank == expected.undoes)
-            && !history.rows().any(|row| {
-                row.row_type == RowType::Delete
-                    && row.version == expected.row.version
-                    && row.installed_rank > expected.undoes
-            });
-        if !(still_there && (still_last || above)) {
+        let now = self.undo_plan(&history)?;
+        if now.steps.first().map(|step| step.undoes) != Some(expected.undoes) {
             return Err(super::stamp::moved("undo").into());
         }
         let rank = history.next_rank(&RowType::Delete);
         let row = NewRow { installed_rank: rank, success: true, ..expected.row.clone() };
         self.undo_script(expected, row, run).await?;
         let history = self.history().await?.unwrap_or_default();
-        let plan = plan_undo(self.set.scripts(), &history, &self.settings.migration, &UndoTarget::Last)?;
-        self.version = plan.before;
+        self.version = self.undo_plan(&history)?.before;
         Ok(())
+    }
+
+    fn undo_plan(&self, history: &History) -> Result<UndoPlan, Finding> {
+        let target = &self.common.request.undo_target;
+        plan_undo(self.set.scripts(), history, &self.settings.migration, target)
     }
 
     async fn undo_script(&mut self, step: &UndoStep, row: NewRow, run: RunMode) -> Result<(), Failure> {

@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use whimbrel_migration::checksum;
+use whimbrel_migration::checksum::{self, Checksum};
 use whimbrel_migration::conf::ScriptConf;
-use whimbrel_migration::encoding::Reading;
+use whimbrel_migration::encoding::{Encoding, Reading};
 use whimbrel_migration::explain::{self, Difference};
-use whimbrel_migration::finding::Finding;
-use whimbrel_migration::name::{ScriptKind, ScriptName};
+use whimbrel_migration::name::ScriptName;
 use whimbrel_migration::placeholder::{self, BuiltIn, Placeholders};
 use whimbrel_migration::script::{ResolvedScript, ScriptId};
 
@@ -17,22 +16,32 @@ use crate::files::{self, FilesError, FoundFile};
 use crate::settings::DatabaseSettings;
 use crate::source::{self, Pieces, Source};
 
+/// Files above this many bytes come in pieces.
+const WHOLE: u64 = 1024 * 1024;
+
+/// Files above this many bytes are not explained: many variants of all of their text would have to be held.
+const EXPLAINED: u64 = 4 * WHOLE;
+
 impl ScriptSet {
     pub(super) fn add(&mut self, name: ScriptName, file: FoundFile) -> Result<(), SetError> {
         let conf = self.conf(&file)?;
-        let is_repeatable = name.kind == ScriptKind::Repeatable;
-        if !is_repeatable && self.reading.is_plain(&conf) && source::is_large(&file.path)? {
-            let raw =
-                source::checksum(&file.path).map_err(|error| SetError::of_source(error, &file.script))?;
-            self.all.push(ResolvedScript::new(name, file.script, raw).with_conf(conf));
-            self.paths.push(file.path);
-            return Ok(());
-        }
-        let bytes = files::read(&file.path)?;
-        let text = decode(self.reading, &conf, &file.script, &bytes)?;
-        self.all.push(ResolvedScript::new(name, file.script, checksum_of(&text)).with_conf(conf));
+        let (open, length) = files::open(&file.path)?;
+        let raw = if length > WHOLE {
+            let encoding = self.encoding_of(&conf, &file.script, &file.path)?;
+            source::checksum(open, encoding).map_err(|error| SetError::of_source(error, &file.script))?
+        } else {
+            let bytes = files::read_all(open, length)?;
+            checksum_of(&decode(self.reading, &conf, &file.script, &bytes)?)
+        };
+        self.all.push(ResolvedScript::new(name, file.script, raw).with_conf(conf));
         self.paths.push(file.path);
         Ok(())
+    }
+
+    /// The encoding of a file that is not looked at as a whole.
+    fn encoding_of(&self, conf: &ScriptConf, script: &str, path: &Path) -> Result<Encoding, SetError> {
+        let told = self.reading.told(conf).map_err(|error| error.to_finding(&format!("{script}.conf")))?;
+        Ok(told.map_or_else(|| source::detect(path), Ok)?)
     }
 
     fn conf(&self, file: &FoundFile) -> Result<ScriptConf, SetError> {
@@ -44,14 +53,41 @@ impl ScriptSet {
         Ok(conf.map_err(|error| error.to_finding(&format!("{}.conf", file.script)))?)
     }
 
-    /// The SQL of a script as it will be run, in pieces where it is large; otherwise as [`ScriptSet::text`] has it.
+    /// The SQL of a script as it will be run: read again, compared with what was checksummed, with placeholders
+    /// replaced; in pieces where it is large.
     pub(crate) fn source(&self, id: ScriptId) -> Result<Source, SetError> {
         let (script, path) = (self.script(id), self.path(id));
-        if !self.reading.is_plain(&script.conf) || !source::is_large(path)? {
-            return self.text(id).map(|text| Source::Whole(Some(text)));
+        let (file, length) = files::open(path)?;
+        let placeholders = || self.replaces(script).then(|| self.placeholders_of(path));
+        if length > WHOLE {
+            let encoding = self.encoding_of(&script.conf, &script.script, path)?;
+            let pieces = Pieces::new(path, file, encoding, script.raw_checksum, placeholders());
+            return Ok(Source::Pieces(Box::new(pieces)));
         }
-        let placeholders = self.replaces(script).then(|| self.placeholders_of(path));
-        Ok(Source::Pieces(Box::new(Pieces::open(path, script.raw_checksum, placeholders)?)))
+        let text = decode(self.reading, &script.conf, &script.script, &files::read_all(file, length)?)?;
+        if checksum_of(&text) != script.raw_checksum {
+            return Err(FilesError::Changed(path.clone()).into());
+        }
+        if !self.placeholders.may_be_in(&text) {
+            return Ok(Source::Whole(Some(text)));
+        }
+        let replaced = match placeholders() {
+            Some(placeholders) => placeholders.replace(&text).map(Cow::into_owned),
+            None => Ok(text),
+        };
+        let replaced = replaced.map_err(|error| error.to_finding().in_script(script.script.clone()))?;
+        Ok(Source::Whole(Some(replaced)))
+    }
+
+    /// The same, compared before anything of it is given out: for a script that nothing of could be taken back.
+    pub(crate) fn compared_source(&self, id: ScriptId) -> Result<Source, SetError> {
+        let compared = self.source(id)?.compared();
+        compared.map_err(|error| SetError::of_source(error, &self.script(id).script))
+    }
+
+    /// The same as one text.
+    pub fn text(&self, id: ScriptId) -> Result<String, SetError> {
+        self.source(id)?.text().map_err(|error| SetError::of_source(error, &self.script(id).script))
     }
 
     pub(super) fn replaces(&self, script: &ResolvedScript) -> bool {
@@ -67,41 +103,14 @@ impl ScriptSet {
         placeholders
     }
 
-    /// The SQL of a script as it will be run: read again, compared with what was checksummed, with placeholders
-    /// replaced.
-    pub fn text(&self, id: ScriptId) -> Result<String, SetError> {
-        let text = self.replaced_text(id.index())?;
-        if let Some(at) = text.find('\0') {
-            let line = text[..at].matches('\n').count() as u64 + 1;
-            return Err(Finding::error(
-                "nul-byte",
-                "there is a NUL byte: the server would read up to it only",
-            )
-            .in_script(self.script(id).script.clone())
-            .at(line, 1)
-            .next_step("remove it")
-            .into());
-        }
-        Ok(text)
-    }
-
-    fn replaced_text(&self, index: usize) -> Result<String, SetError> {
-        let (script, path) = (&self.all[index], &self.paths[index]);
-        let bytes = files::read(path)?;
-        let text = decode(self.reading, &script.conf, &script.script, &bytes)?;
-        if checksum_of(&text) != script.raw_checksum {
-            return Err(FilesError::Changed(path.clone()).into());
-        }
-        if !self.replaces(script) || !self.placeholders.may_be_in(&text) {
-            return Ok(text);
-        }
-        let replaced = self.placeholders_of(path).replace(&text).map(Cow::into_owned);
-        Ok(replaced.map_err(|error| error.to_finding().in_script(script.script.clone()))?)
-    }
-
     /// The checksum of a script with its placeholders replaced.
-    pub(super) fn replaced_checksum(&self, index: usize) -> Result<i32, SetError> {
-        self.replaced_text(index).map(|text| checksum_of(&text))
+    pub(super) fn replaced_checksum(&self, id: ScriptId) -> Result<i32, SetError> {
+        let of_source = |error| SetError::of_source(error, &self.script(id).script);
+        let (mut source, mut checksum) = (self.source(id)?, Checksum::new());
+        while let Some(text) = source.next().map_err(of_source)? {
+            checksum.feed(text.as_bytes()).map_err(|error| of_source(error.into()))?;
+        }
+        checksum.finish().map_err(|error| of_source(error.into()))
     }
 
     /// Which harmless difference explains that a script does not have this checksum, if one does.
@@ -109,7 +118,11 @@ impl ScriptSet {
     /// # Errors
     /// When its file cannot be read.
     pub fn explain(&self, id: ScriptId, recorded: i32) -> Result<Option<Difference>, FilesError> {
-        let bytes = files::read(self.path(id))?;
+        let (file, length) = files::open(self.path(id))?;
+        if length > EXPLAINED {
+            return Ok(None);
+        }
+        let bytes = files::read_all(file, length)?;
         if let Some(difference) = explain::explain(recorded, &bytes) {
             return Ok(Some(difference));
         }

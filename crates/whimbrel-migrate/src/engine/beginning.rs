@@ -1,0 +1,130 @@
+//! The beginning of a history: its schemas, its table, and a baseline where one is wanted.
+
+use whimbrel_migration::baseline::{FirstContact, decide_first_contact};
+use whimbrel_migration::finding::Finding;
+use whimbrel_migration::history::{History, HistoryRow, NewRow, RowType};
+use whimbrel_migration::name;
+use whimbrel_migration::sql;
+use whimbrel_migration::state::Overview;
+
+use super::Engine;
+use crate::failure::Failure;
+use crate::report::{Event, Level};
+
+impl Engine<'_> {
+    pub(super) async fn has_schema(&mut self) -> Result<bool, Failure> {
+        let there = self.session.schema_exists(&self.table.schema).await;
+        there.map_err(Failure::database("look at the schema"))
+    }
+
+    /// Makes the history; a baseline row counts as what was there.
+    pub(super) async fn begin_history(&mut self) -> Result<(), Failure> {
+        let rows = self.make_history().await?;
+        self.before = self.course(rows).await?.plan.before;
+        Ok(())
+    }
+
+    /// There is no history table yet: makes it, if what else is in the schema allows it. Under the lock.
+    pub(super) async fn make_history(&mut self) -> Result<Vec<HistoryRow>, Failure> {
+        // A set that cannot be brought together at all must not leave an empty table behind.
+        Overview::build(self.set.scripts(), &History::default(), &self.settings.migration)?;
+        let contact = self.first_contact().await?;
+        let (missing, baseline) = match contact {
+            (missing, FirstContact::CreateTable) => (missing, None),
+            (missing, FirstContact::CreateWithBaseline(row)) => (missing, Some(row)),
+            (_, FirstContact::Refuse(finding)) => return Err((*finding).into()),
+        };
+        if baseline.is_some() {
+            self.fire(name::Event::BeforeBaseline).await?;
+        }
+        let written = self.create_history(&missing, baseline.as_deref()).await?;
+        if baseline.is_some() {
+            self.fire(name::Event::AfterBaseline).await?;
+        }
+        if self.common.dry_run {
+            return Ok(written.iter().map(as_row).collect());
+        }
+        Ok(self.rows().await?.unwrap_or_default())
+    }
+
+    /// The schemas that are missing, and what to do about the missing table.
+    async fn first_contact(&mut self) -> Result<(Vec<String>, FirstContact), Failure> {
+        let look = "look at the schema";
+        let schemas = std::iter::once(&self.table.schema).chain(&self.settings.more_schemas);
+        let (mut missing, mut non_empty) = (Vec::new(), Vec::new());
+        for schema in schemas {
+            if !self.session.schema_exists(schema).await.map_err(Failure::database(look))? {
+                missing.push(schema.clone());
+            } else if !self.session.schema_is_empty(schema).await.map_err(Failure::database(look))? {
+                non_empty.push(schema.clone());
+            }
+        }
+        if !missing.is_empty() && !self.settings.create_schemas {
+            let finding =
+                Finding::error("no-schema", format!("schema {} does not exist", missing.join(", ")));
+            return Err(finding.next_step("create it, or allow that it is made").into());
+        }
+        if !missing.is_empty() {
+            // The table is made along with the schema: what is in other schemas does not count any more.
+            non_empty.clear();
+        }
+        Ok((missing, decide_first_contact(&non_empty, &self.settings.migration)))
+    }
+
+    /// Missing schemas, the table, a baseline row and the row about the schemas, in one transaction; the rows.
+    pub(super) async fn create_history(
+        &mut self,
+        missing: &[String],
+        baseline: Option<&NewRow>,
+    ) -> Result<Vec<NewRow>, Failure> {
+        let dialect = self.table.dialect;
+        let mut statements: Vec<String> =
+            missing.iter().filter_map(|schema| sql::create_schema(dialect, schema)).collect();
+        let (tablespace, by) = (self.settings.tablespace.as_deref(), self.settings.installed_by.as_deref());
+        statements.extend(sql::create_history_table(&self.table, tablespace, baseline.map(|row| (row, by))));
+        let mut rows: Vec<NewRow> = baseline.cloned().into_iter().collect();
+        if !missing.is_empty() {
+            let rank = if baseline.is_some() { 2 } else { History::default().next_rank(&RowType::Schema) };
+            let row = NewRow::schemas(dialect, missing, rank);
+            statements.push(sql::insert_row(&self.table, &row, by));
+            rows.push(row);
+        }
+        if !self.common.dry_run {
+            self.say_making(missing, baseline.is_some());
+        }
+        self.execute("make the schema history table", statements).await?;
+        Ok(rows)
+    }
+
+    fn say_making(&self, missing: &[String], with_baseline: bool) {
+        for schema in missing {
+            self.reporter
+                .line(Level::Info, Event::Notice)
+                .database(&self.settings.name)
+                .with("makes_schema", sql::quote_identifier(self.table.dialect, schema))
+                .say(&format!("making schema {schema}"));
+        }
+        self.reporter
+            .line(Level::Info, Event::Notice)
+            .database(&self.settings.name)
+            .with("makes_table", self.table.quoted())
+            .with("with_baseline", with_baseline)
+            .say(&format!("making the history table {}", self.table.quoted()));
+    }
+}
+
+/// A row that would be written, as if it had been.
+fn as_row(row: &NewRow) -> HistoryRow {
+    HistoryRow {
+        installed_rank: row.installed_rank,
+        version: row.version.clone(),
+        description: row.description.clone(),
+        row_type: row.row_type.clone(),
+        script: row.script.clone(),
+        checksum: row.checksum,
+        installed_by: String::new(),
+        installed_on: String::new(),
+        execution_time: row.execution_time,
+        success: row.success,
+    }
+}

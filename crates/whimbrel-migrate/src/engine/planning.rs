@@ -1,0 +1,122 @@
+//! The plan of `migrate`: from the history, the scripts and what an earlier run left, to what is run next.
+
+use whimbrel_database::Progress;
+use whimbrel_migration::history::{History, HistoryRow};
+use whimbrel_migration::plan::{self, MigratePlan};
+use whimbrel_migration::script::ScriptId;
+use whimbrel_migration::state::{Overview, State};
+use whimbrel_migration::version::Version;
+
+use super::Engine;
+use super::migrate::Course;
+use crate::failure::Failure;
+use crate::report::{Event, Level};
+use crate::set::SetError;
+
+impl Engine<'_> {
+    /// Plans from these rows; a plan that may not be carried out is a failure.
+    pub(super) async fn plan(&mut self, rows: Vec<HistoryRow>) -> Result<Course, Failure> {
+        let course = self.course(rows).await?;
+        self.allowed(course)
+    }
+
+    /// Plans from these rows, whatever speaks against the plan.
+    pub(super) async fn course(&mut self, rows: Vec<HistoryRow>) -> Result<Course, Failure> {
+        let (rows, resumes) = self.set_aside_resumable(rows).await?;
+        let last_rank = rows.iter().map(|row| row.installed_rank).max();
+        let last_rank = last_rank.max(resumes.as_ref().map(|progress| progress.installed_rank)).unwrap_or(0);
+        let history = History::read(rows)?;
+        let plan = self.plan_from(&history)?;
+        if self.reporter.is_listened() && !plan.invalid {
+            self.tell_plan(&plan, &history);
+        }
+        if plan.is_allowed() {
+            let ids: Vec<_> = plan.steps.iter().map(|step| step.id).collect();
+            self.refuse_risks(&ids).await?;
+        }
+        Ok(Course { plan, next: 0, last_rank, resumes })
+    }
+
+    /// What was compared and where the database is, for those who show the lines. A set that cannot be brought together
+    /// is told by its failure.
+    fn tell_plan(&self, plan: &MigratePlan, history: &History) {
+        let Ok(overview) = Overview::build(self.set.scripts(), history, &self.settings.migration) else {
+            return;
+        };
+        self.tell_validated(&overview);
+        let rows = || overview.rows().iter();
+        let future = rows().filter(|row| matches!(row.state, State::Future | State::FutureFailed)).count();
+        let failed = rows().find(|row| row.state == State::FutureFailed).and_then(|row| row.version);
+        let latest = rows().filter(|row| row.script.is_some()).filter_map(|row| row.version).max();
+        let has_rows = rows().any(|row| row.applied.is_some() && row.state != State::Deleted);
+        self.reporter
+            .line(Level::Info, Event::Planned)
+            .with("before", &plan.before)
+            .with("has_rows", has_rows)
+            .with("future", future > 0)
+            .with("failed_future", failed.filter(|_| plan.is_allowed()).map(Version::as_str))
+            .with("latest", latest.map(Version::as_str))
+            .with("set_empty", self.set.scripts().is_empty())
+            .tell();
+    }
+
+    pub(super) fn tell_validated(&self, overview: &Overview<'_>) {
+        if self.settings.migration.validate_on_migrate {
+            let line = self.reporter.line(Level::Info, Event::Validated);
+            line.with("validated", overview.rows().len()).tell();
+        }
+    }
+
+    pub(super) fn allowed(&mut self, course: Course) -> Result<Course, Failure> {
+        if course.plan.is_allowed() { Ok(course) } else { Err(self.refuse(course.plan)) }
+    }
+
+    pub(super) fn refuse(&mut self, plan: MigratePlan) -> Failure {
+        self.before.clone_from(&plan.before);
+        self.version = plan.before;
+        Failure::Refused(plan.refusals)
+    }
+
+    fn plan_from(&mut self, history: &History) -> Result<MigratePlan, SetError> {
+        let mut settings = self.settings.migration.clone();
+        let named = &self.common.request.out_of_order;
+        settings.out_of_order |= !named.is_empty();
+        // The plan asks for facts while it borrows the scripts; both belong to us.
+        let scripts = self.set.scripts().to_vec();
+        let mut plan = plan::plan_migrate(&scripts, history, &settings, |script| {
+            let index = scripts.iter().position(|other| std::ptr::eq(other, script)).unwrap_or_default();
+            self.facts_of(ScriptId(u32::try_from(index).unwrap_or(u32::MAX)))
+        })?;
+        if plan.invalid {
+            let overview = Overview::build(&scripts, history, &settings)?;
+            plan.refusals = self.explained(&overview, plan.refusals);
+        }
+        let named = &self.common.request.out_of_order;
+        if !self.settings.migration.out_of_order && !named.is_empty() {
+            plan.keep_only_named(&scripts, named, &settings.ignore_patterns);
+        }
+        Ok(plan)
+    }
+
+    /// A failed row that we may take up again is no obstacle: its progress stands and its script is unchanged.
+    async fn set_aside_resumable(
+        &mut self,
+        mut rows: Vec<HistoryRow>,
+    ) -> Result<(Vec<HistoryRow>, Option<Progress>), Failure> {
+        let Some(failed) = rows.last().filter(|row| !row.success && row.installed_rank >= 0).cloned() else {
+            return Ok((rows, None));
+        };
+        let progress = self.session.read_progress(&self.table, &failed.script).await;
+        let progress = progress.map_err(Failure::database("read the progress of a failed script"))?;
+        let resumable = progress.filter(|progress| {
+            let unchanged = self.set.scripts().iter().any(|script| {
+                script.stored_script() == failed.script && script.checksum() == progress.checksum
+            });
+            progress.failed && progress.installed_rank == failed.installed_rank && unchanged
+        });
+        if resumable.is_some() {
+            rows.pop();
+        }
+        Ok((rows, resumable))
+    }
+}

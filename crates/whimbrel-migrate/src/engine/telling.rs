@@ -1,0 +1,91 @@
+//! What is said about a script that runs, and what of it is kept in mind for the record of the run.
+
+use whimbrel_migration::plan::Step;
+use whimbrel_migration::record::{ScriptOutcome, ScriptRecord};
+use whimbrel_migration::script::ScriptId;
+use whimbrel_migration::version::Version;
+
+use super::Engine;
+use crate::failure::Failure;
+use crate::report::{Event, Level, Line};
+
+impl Engine<'_> {
+    pub(super) fn record_of(&self, id: ScriptId, outcome: ScriptOutcome, millis: u64) -> ScriptRecord {
+        let script = self.set.script(id);
+        ScriptRecord {
+            script: script.script.clone(),
+            version: script.version().map(|version| version.as_str().to_owned()),
+            description: script.name.description.clone(),
+            outcome,
+            millis,
+        }
+    }
+
+    /// Says that a script begins.
+    pub(super) fn say_started(&self, step: &Step) {
+        let script = self.set.script(step.id);
+        self.started(step).say(&format!("applying {}", script.script));
+    }
+
+    pub(super) fn started(&self, step: &Step) -> Line<'_> {
+        let script = self.set.script(step.id);
+        self.reporter
+            .line(Level::Info, Event::ScriptStarted)
+            .database(&self.settings.name)
+            .script(&script.script)
+            .with("version", script.version().map(Version::as_str))
+            .with("description", &script.name.description)
+            .with("statements", step.statements)
+            .with("run_mode", step.run)
+            .with("out_of_order", step.out_of_order)
+    }
+
+    /// A script and its row are there: says so, and keeps it in mind.
+    pub(super) fn note_applied(&mut self, id: ScriptId, record: ScriptRecord) {
+        let version = self.set.script(id).version().cloned();
+        self.raise_version(version.as_ref());
+        self.reporter
+            .line(Level::Info, Event::ScriptApplied)
+            .database(&self.settings.name)
+            .script(&record.script)
+            .with("version", &record.version)
+            .with("millis", record.millis)
+            .say(&format!("applied {} in {} ms", record.script, record.millis));
+        self.ran.push(record);
+    }
+
+    /// A script failed: says so, and keeps it in mind.
+    pub(super) fn note_failed(&mut self, id: ScriptId, failure: &Failure, millis: u64) {
+        if matches!(failure, Failure::Script(_)) {
+            let record = self.record_of(id, ScriptOutcome::Failed, millis);
+            self.say_failed(&record.script, failure, millis);
+            self.ran.push(record);
+        }
+    }
+
+    pub(super) fn say_failed(&self, path: &str, failure: &Failure, millis: u64) {
+        let Failure::Script(script) = failure else { return };
+        let server = script.error.server();
+        self.reporter
+            .line(Level::Error, Event::ScriptFailed)
+            .database(&self.settings.name)
+            .script(path)
+            .with("version", &script.version)
+            .with("file", script.path.display().to_string())
+            .with("line", script.line)
+            .with("column", script.column)
+            .with("sqlstate", server.map(|error| error.sqlstate.as_str()))
+            .with("error", server.map(|error| crate::failure::redacted(&error.message)))
+            .with("kept", script.kept_in_words())
+            .with("millis", millis)
+            .say(&format!("{path} failed at {}", script.place()));
+    }
+
+    fn raise_version(&mut self, version: Option<&Version>) {
+        let Some(version) = version else { return };
+        let current = self.version.as_deref().and_then(|text| Version::parse(text).ok());
+        if current.is_none_or(|current| *version > current) {
+            self.version = Some(version.as_str().to_owned());
+        }
+    }
+}
