@@ -164,10 +164,10 @@ fn what_a_script_leaves_in_its_session_reaches_no_other(place: Place) {
         shop.write(
             "V3__look.sql",
             "CREATE TABLE leftover AS SELECT @@sql_mode = @@GLOBAL.sql_mode AS mode, @x IS NULL AS x, \
-             @@foreign_key_checks AS fk, IS_USED_LOCK('mine') IS NULL AS free;\n",
+             @@foreign_key_checks AS fk, IS_USED_LOCK('mine') IS NULL AS free, @@autocommit AS auto;\n",
         );
         shop.run("migrate", &[]).expect_code(0);
-        assert_eq!(shop.ask("SELECT * FROM leftover"), "1|1|1|1");
+        assert_eq!(shop.ask("SELECT * FROM leftover"), "1|1|1|1|1");
     }
 }
 
@@ -208,6 +208,41 @@ fn no_password_is_told(place: Place) {
         );
         assert_eq!(ended.code, Some(if shop.place.is_sqlite() { 0 } else { 4 }), "{}", ended.said());
     }
+}
+
+#[test]
+fn autocommit_that_a_script_turned_off_on_mariadb_is_on_for_the_next_one() {
+    let shop = Shop::new(Place::mariadb(), &BIRDS[..1]);
+    let insert = |id: u32| format!("INSERT INTO bird VALUES ({id}, 'a');\n");
+    shop.write("V2__off.sql", &format!("SET autocommit = 0;\n{}", insert(2)));
+    let refused = shop.run("migrate", &[]).expect_code(1);
+    assert!(refused.says("V2__off.sql:1:1: SET autocommit"), "{}", refused.said());
+    // Declared, it runs: what it commits stays, what it leaves open does not, and is told.
+    shop.write("V2__off.sql.conf", "executeInTransaction=false\n");
+    shop.write("V2__off.sql", &format!("SET autocommit = 0;\n{}COMMIT;\n{}", insert(2), insert(3)));
+    shop.write("V3__next.sql", &insert(4));
+    let told = shop.run("migrate", &[]).expect_code(0);
+    assert!(told.says("V2__off.sql left a transaction open"), "{}", told.said());
+    assert_eq!(shop.ask("SELECT GROUP_CONCAT(id ORDER BY id) FROM bird"), "1,2,4");
+    assert_eq!(shop.ask("SELECT count(*), min(success) FROM flyway_schema_history"), "3|1");
+}
+
+#[test]
+fn a_project_for_mysql_says_so_once_on_a_mariadb() {
+    let shop = Shop::new(Place::mariadb(), &BIRDS[..1]);
+    let names = |engine: &str| {
+        let settings = fs_err::read_to_string(shop.project.file("whimbrel.toml")).expect("it is there");
+        let lines = settings.lines().filter(|line| !line.starts_with("engine"));
+        let lines: Vec<&str> = lines.collect();
+        let engine = format!("[databases.app]\nengine = \"{engine}\"");
+        shop.project.write("whimbrel.toml", &lines.join("\n").replace("[databases.app]", &engine));
+    };
+    names("mysql");
+    let told = shop.run("migrate", &[]).expect_code(0);
+    assert_eq!(told.said().matches("the server is MariaDB").count(), 1, "{}", told.said());
+    names("mariadb");
+    let quiet = shop.run("info", &[]).expect_code(0);
+    assert!(!quiet.says("the server is"), "{}", quiet.said());
 }
 
 #[test]

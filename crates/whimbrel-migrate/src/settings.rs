@@ -87,6 +87,8 @@ pub struct DatabaseSettings {
     pub name: String,
     /// Where it is.
     pub target: Target,
+    /// Whose SQL the project says that its scripts are in; none: it does not say.
+    pub dialect: Option<Dialect>,
     /// What of its URL is not used: said once, when it is connected to.
     pub warnings: Vec<String>,
     /// The folders of its scripts.
@@ -167,6 +169,7 @@ impl DatabaseSettings {
         Self {
             name: name.into(),
             target,
+            dialect: None,
             warnings: Vec::new(),
             locations,
             placeholders: BTreeMap::new(),
@@ -252,6 +255,7 @@ pub fn resolve(
             refuse_other_engine(&name, database.engine, &found.target)?;
             let mut settings = DatabaseSettings::new(&name, found.target, project.locations(database));
             settings.warnings = found.warnings;
+            settings.dialect = database.engine.and_then(|engine| Dialect::named(engine.name()));
             layers::fill_project_database(&project, database, environment, &mut settings)?;
             with_options(verb, settings, options, environment)
         })
@@ -280,8 +284,8 @@ pub(crate) fn without_server(
         };
         let target = Target { engine, ..Target::from_parts("", None, None) };
         let mut settings = DatabaseSettings::new(&name, target, project.locations(database));
-        let dialect = database.engine.and_then(|engine| Dialect::named(engine.name()));
-        settings.migration.dialect = dialect.unwrap_or(settings.migration.dialect);
+        settings.dialect = database.engine.and_then(|engine| Dialect::named(engine.name()));
+        settings.migration.dialect = settings.dialect.unwrap_or(settings.migration.dialect);
         layers::fill_project_database(&project, database, environment, &mut settings)?;
         with_options(Verb::Info, settings, options, environment)
     };

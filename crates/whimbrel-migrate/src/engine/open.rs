@@ -176,6 +176,9 @@ async fn with_scripts(
         .with("dialect", dialect)
         .with("schema", &schema)
         .tell();
+    if let Some(warning) = settings.dialect.and_then(|said| other_dialect(said, dialect)) {
+        reporter.line(Level::Warn, report::Event::Notice).database(&settings.name).say(&warning);
+    }
     let Some(schema) = schema else {
         return Err((no_schema(&facts).into(), None));
     };
@@ -192,6 +195,19 @@ async fn with_scripts(
         Ok(set) => Ok((settings, table, set)),
         Err(error) => Err((error.into(), Some(table))),
     }
+}
+
+/// The project says MySQL, and the server is MariaDB, or the other way round: only the server could tell. Scripts are run
+/// as the server reads them, so that nothing is done wrongly; but they were checked by other rules.
+fn other_dialect(said: Dialect, found: Dialect) -> Option<String> {
+    (said != found).then(|| {
+        format!(
+            "whimbrel.toml says that the scripts are in the SQL of {0}, and the server is {1}: they are run as {1} reads \
+             them, but check and watch read them as {0} does; correct engine in whimbrel.toml",
+            said.name(),
+            found.name()
+        )
+    })
 }
 
 /// What the history says now, as far as it can be read at once.
