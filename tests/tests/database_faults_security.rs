@@ -149,6 +149,11 @@ fn f12_objects_that_shadow_the_servers_own_are_not_used_by_our_own_sql() {
         "CREATE SCHEMA app AUTHORIZATION \"{user}\"; ALTER DATABASE \"{name}\" SET search_path = app, public"
     ));
     verbs("with public behind ours");
+    shop.database.ask(&format!(
+        "DROP SCHEMA app CASCADE; CREATE SCHEMA app AUTHORIZATION \"{user}\"; \
+         ALTER DATABASE \"{name}\" SET search_path = app, public, pg_catalog"
+    ));
+    verbs("with public before the server's own");
 }
 
 #[test]

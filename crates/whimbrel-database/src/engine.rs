@@ -18,10 +18,10 @@ use std::time::Duration;
 
 use whimbrel_migration::dialect::Dialect;
 
+use crate::connecting::SessionFacts;
 use crate::error::{BoxError, ConnectErrorKind};
 use crate::mysql::MySql;
 use crate::postgres::Postgres;
-use crate::session::SessionFacts;
 use crate::sqlite::Sqlite;
 use crate::target::{Endpoint, EngineKind, Target};
 

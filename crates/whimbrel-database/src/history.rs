@@ -5,7 +5,8 @@ use whimbrel_migration::sql::{self, TableName};
 
 use crate::engine::on_engine;
 use crate::error::DatabaseError;
-use crate::session::{Row, Session, TransactionId, single};
+use crate::session::{Row, Session, single};
+use crate::transaction::TransactionId;
 
 /// One row whose columns have other types than the history's.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +82,7 @@ impl Session {
         row: &NewRow,
     ) -> Result<(), FinishError> {
         let insert = sql::insert_row(table, row, self.installed_by.as_deref());
-        on_engine!(self.engine(), engine => engine.finish(begun, &insert).await)
+        on_engine!(&mut self.engine, engine => engine.finish(begun, &insert).await)
     }
 
     /// Whether the schema exists.

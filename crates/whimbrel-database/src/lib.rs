@@ -5,9 +5,13 @@
 //! `whimbrel_migration`. [`Session`] is the same for all engines; each has a module of its own behind it.
 #![warn(missing_docs)]
 
+mod beside;
+mod cancel;
+mod connecting;
 mod engine;
 mod error;
 mod history;
+mod indexes;
 mod limits;
 mod lock;
 mod mysql;
@@ -17,22 +21,26 @@ mod runs;
 mod session;
 mod sizes;
 mod sqlite;
+mod statement;
 mod target;
+mod transaction;
 mod waiting;
 
+pub use cancel::{CancelError, Canceller};
+pub use connecting::{ConnectRetry, ConnectSettings, SessionFacts};
 pub use engine::Capabilities;
 pub use error::{BoxError, Condition, ConnectError, ConnectErrorKind, DatabaseError, ServerError};
 pub use history::{FinishError, HistoryRowError};
+pub use indexes::IndexState;
 pub use limits::StatementLimits;
 pub use lock::{LockHolder, Unlocked};
 pub use progress::{PROGRESS_TABLE, Progress};
 pub use runs::{RUN_TABLE, RunEntry};
-pub use session::{
-    CancelError, Canceller, ConnectRetry, ConnectSettings, ExecuteError, Executed, IndexState, Notice,
-    RolledBack, Row, Session, SessionFacts, TransactionFate, TransactionId,
-};
+pub use session::{Row, Session};
 pub use sizes::TableFacts;
+pub use statement::{ExecuteError, Executed, Notice};
 pub use target::{
     ChannelBindingMode, Endpoint, EngineKind, ServerKind, Target, TargetError, TargetWarning, TlsMode,
 };
+pub use transaction::{RolledBack, TransactionFate, TransactionId};
 pub use waiting::Blocker;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::engine::{Engine, on_engine};
 use crate::error::DatabaseError;
-use crate::session::{Session, TransactionId};
+use crate::session::Session;
+use crate::transaction::TransactionId;
 
 /// How long statements may wait and run. Zero is for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub struct StatementLimits {
 impl Session {
     /// Opens a transaction whose statements have limits, and returns its number.
     pub async fn begin_within(&mut self, limits: &StatementLimits) -> Result<TransactionId, DatabaseError> {
-        if let Engine::Postgres(engine) = self.engine() {
+        if let Engine::Postgres(engine) = &mut self.engine {
             return engine.begin_within(limits).await;
         }
         self.limit_statements(limits).await?;
@@ -29,6 +30,6 @@ impl Session {
 
     /// Sets limits for the session; [`Session::reset`] takes them away again.
     pub async fn limit_statements(&mut self, limits: &StatementLimits) -> Result<(), DatabaseError> {
-        on_engine!(self.engine(), engine => engine.limit_statements(limits).await)
+        on_engine!(&mut self.engine, engine => engine.limit_statements(limits).await)
     }
 }

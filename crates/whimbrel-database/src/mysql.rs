@@ -21,11 +21,14 @@ use whimbrel_migration::sql::{TableName, mysql as sql};
 use whimbrel_migration::statement::changes_session;
 
 use self::driver::Driver;
+use crate::connecting::SessionFacts;
 use crate::error::{BoxError, ConnectErrorKind, DatabaseError};
 use crate::history::FinishError;
 use crate::lock::Unlocked;
-use crate::session::{Outcome, RolledBack, Row, SessionFacts, TransactionFate, TransactionId, single};
+use crate::session::{Row, single, values};
+use crate::statement::Outcome;
 use crate::target::{Endpoint, Target};
+use crate::transaction::{RolledBack, TransactionFate, TransactionId};
 
 /// One connection to MySQL or MariaDB.
 pub(crate) struct MySql {
@@ -46,6 +49,8 @@ pub(crate) struct MySql {
     is_changed: bool,
     /// A transaction was begun, with a mark in it.
     is_marked: bool,
+    /// SQL that the session begins with, again and again.
+    beginning: Option<String>,
 }
 
 /// Gone with the transaction that it was made in.
@@ -89,6 +94,7 @@ impl MySql {
             is_used: false,
             is_changed: false,
             is_marked: false,
+            beginning: None,
         };
         Ok((session, facts.1))
     }
@@ -187,6 +193,19 @@ impl MySql {
         }
     }
 
+    /// Runs the SQL that the session begins with, and keeps it.
+    pub(crate) async fn begin_with(&mut self, sql: &str, _: &mut SessionFacts) -> Result<(), DatabaseError> {
+        self.beginning = Some(sql.to_owned());
+        self.begin_again().await
+    }
+
+    async fn begin_again(&mut self) -> Result<(), DatabaseError> {
+        match self.beginning.clone() {
+            Some(sql) => self.query(&sql).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// What scripts change most, set back on the same connection: the lock stays.
     pub(crate) async fn reset(&mut self) -> Result<(), DatabaseError> {
         if self.is_used {
@@ -198,7 +217,8 @@ impl MySql {
             self.is_used = false;
             self.query(&state::settings(&self.target)).await?;
         }
-        self.use_schema().await
+        self.use_schema().await?;
+        self.begin_again().await
     }
 
     async fn use_schema(&mut self) -> Result<(), DatabaseError> {
@@ -224,6 +244,7 @@ impl MySql {
             self.connection = read_facts(&mut self.driver).await?.0;
             (self.is_used, self.is_changed) = (false, false);
             self.use_schema().await?;
+            self.begin_again().await?;
         } else {
             self.reset().await?;
         }
@@ -262,8 +283,7 @@ async fn make_database(
 /// The connection's number, and what there is to know.
 async fn read_facts(driver: &mut Driver) -> Result<(u64, SessionFacts), DatabaseError> {
     let rows = driver.rows(FACTS).await?;
-    let mut values = rows.into_iter().next().unwrap_or_default().into_iter();
-    let mut next = || values.next().flatten();
+    let mut next = values(rows.into_iter().next().unwrap_or_default());
     let connection: u64 = next().and_then(|id| id.parse().ok()).unwrap_or_default();
     let user = next().unwrap_or_default();
     let database = next();

@@ -21,10 +21,13 @@ use whimbrel_migration::dialect::Dialect;
 
 use self::driver::{Answer, CopyReady, Driver, Wanted, outcome};
 use self::lock::RESET_ROLE;
+use crate::connecting::SessionFacts;
 use crate::error::{BoxError, ConnectErrorKind, DatabaseError};
 use crate::history::FinishError;
-use crate::session::{Outcome, RolledBack, Row, SessionFacts, TransactionFate, TransactionId, single};
+use crate::session::{Row, single, values};
+use crate::statement::Outcome;
 use crate::target::{Endpoint, Target};
+use crate::transaction::{RolledBack, TransactionFate, TransactionId};
 
 /// One connection to PostgreSQL.
 pub(crate) struct Postgres {
@@ -35,6 +38,8 @@ pub(crate) struct Postgres {
     configured_path: String,
     /// What scripts find as search path, where it differs from the session's own.
     search_path: Option<String>,
+    /// That path has schemas before `pg_catalog`, so that our own SQL needs one of its own.
+    hides_catalogue: bool,
     /// SQL that the session begins with, again and again.
     beginning: Option<String>,
     /// Whether the server was asked to watch the connection.
@@ -66,6 +71,7 @@ impl Postgres {
             driver,
             configured_path: facts.search_path.clone(),
             search_path: None,
+            hides_catalogue: hygiene::hides_catalogue(&facts.search_path),
             beginning: None,
             checks_client: false,
             begun: None,
@@ -73,23 +79,20 @@ impl Postgres {
         Ok((session, facts))
     }
 
+    /// SQL of ours.
     pub(crate) async fn query(&mut self, sql: &str) -> Result<Vec<Row>, DatabaseError> {
+        let sql = self.ours(sql);
+        self.plain(&sql).await
+    }
+
+    /// SQL that finds the search path as it is.
+    async fn plain(&mut self, sql: &str) -> Result<Vec<Row>, DatabaseError> {
         let answer = self.ask(sql, Wanted::Rows).await?;
         answer.error.map_or(Ok(answer.rows), Err)
     }
 
     pub(crate) async fn execute(&mut self, sql: &str) -> Outcome {
         outcome(self.ask(sql, Wanted::Nothing).await)
-    }
-
-    pub(crate) async fn copy_in(&mut self, statement: &str, data: &[u8]) -> Outcome {
-        if let (Err(error), notices) = self.begin_copy(statement).await {
-            return (Err(error), notices);
-        }
-        match self.copy_data(data).await {
-            Ok(()) => self.finish_copy().await,
-            Err(error) => (Err(error), Vec::new()),
-        }
     }
 
     /// A query, with the BEGIN in front of it that may still be unanswered.
@@ -157,12 +160,12 @@ impl Postgres {
     }
 
     pub(crate) async fn commit(&mut self) -> Result<(), DatabaseError> {
-        self.query("COMMIT").await.map(drop)
+        self.plain("COMMIT").await.map(drop)
     }
 
     /// Without an open transaction the server only warns.
     pub(crate) async fn rollback(&mut self) -> Result<RolledBack, DatabaseError> {
-        self.query("ROLLBACK").await.map(|_| RolledBack::Everything)
+        self.plain("ROLLBACK").await.map(|_| RolledBack::Everything)
     }
 
     pub(crate) async fn begin(&mut self) -> Result<TransactionId, DatabaseError> {
@@ -184,9 +187,11 @@ impl Postgres {
     pub(crate) async fn finish(&mut self, begun: &TransactionId, insert: &str) -> Result<(), FinishError> {
         // A script without statements has not waited for anything yet.
         self.settle_begin().await.map_err(FinishError::Rejected)?;
-        // A division by zero stops the whole query before anything of it is done outside of the transaction.
+        // A division by zero stops the whole query before anything of it is done outside of the transaction. Triggers of
+        // deferred constraints need the script's own search path: what is asked before them names its operators.
         let guard = format!(
-            "SELECT 1 / CASE pg_catalog.txid_current_if_assigned() WHEN {} THEN 1 ELSE 0 END",
+            "SELECT 1 OPERATOR(pg_catalog./) CASE WHEN pg_catalog.txid_current_if_assigned() OPERATOR(pg_catalog.=) {} \
+             THEN 1 ELSE 0 END",
             begun.number()
         );
         let beginning = self.beginning_statement();
@@ -209,7 +214,7 @@ impl Postgres {
             Ok(_) => Ok(()),
             Err(error) => {
                 if !error.is_connection_lost() {
-                    self.query("ROLLBACK").await?;
+                    self.plain("ROLLBACK").await?;
                 }
                 Err(error)
             }
@@ -245,8 +250,7 @@ impl Postgres {
 
 async fn read_facts(driver: &mut Driver) -> Result<SessionFacts, DatabaseError> {
     let rows = driver.rows(FACTS).await?;
-    let mut values = rows.into_iter().next().unwrap_or_default().into_iter();
-    let mut next = || values.next().flatten();
+    let mut next = values(rows.into_iter().next().unwrap_or_default());
     let backend = next().and_then(|pid| pid.parse().ok()).unwrap_or_default();
     Ok(SessionFacts {
         dialect: Dialect::PostgreSql,

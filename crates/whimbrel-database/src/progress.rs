@@ -8,8 +8,9 @@ use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::history::NewRow;
 use whimbrel_migration::sql::{self, TableName};
 
+use crate::beside::of_history;
 use crate::error::DatabaseError;
-use crate::session::Session;
+use crate::session::{Row, Session, values};
 
 /// The table's name; its schema is the history's.
 pub const PROGRESS_TABLE: &str = "whimbrel_script_progress";
@@ -41,30 +42,12 @@ impl Session {
         script: &str,
     ) -> Result<Option<Progress>, DatabaseError> {
         let query = format!(
-            "SELECT installed_rank, checksum, statements_done, statements, failed, new_index FROM {} \
-             WHERE history_table = {} AND script = {}",
+            "SELECT installed_rank, checksum, statements_done, statements, failed, new_index FROM {} WHERE {}",
             table(history).quoted(),
-            text(history, &history.table),
-            text(history, script)
+            of_script(history, script)
         );
-        let rows = match self.query(&query).await {
-            Ok(rows) => rows,
-            Err(error) if error.is_undefined_table() => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        Ok(rows.into_iter().next().and_then(|row| {
-            let mut values = row.into_iter();
-            let mut next = || values.next().flatten();
-            Some(Progress {
-                installed_rank: next()?.parse().ok()?,
-                script: script.to_owned(),
-                checksum: next()?.parse().ok()?,
-                statements_done: next()?.parse().ok()?,
-                statements: next()?.parse().ok()?,
-                failed: sql::is_true(&next()?),
-                new_index: next(),
-            })
-        }))
+        let mut rows = self.ask_beside(&query).await?.into_iter();
+        Ok(rows.next().and_then(|row| progress(script, row)))
     }
 
     /// Writes the record, making the table if need be.
@@ -73,13 +56,7 @@ impl Session {
         history: &TableName,
         progress: &Progress,
     ) -> Result<(), DatabaseError> {
-        match self.query(&upsert(history, progress)).await {
-            Err(error) if error.is_undefined_table() => {
-                self.query(&create(history)).await?;
-                self.query(&upsert(history, progress)).await.map(drop)
-            }
-            other => other.map(drop),
-        }
+        self.write_beside(&create(history), &upsert(history, progress)).await
     }
 
     /// Records the failure for Flyway and for us: a failed row, unless there is one, and the progress.
@@ -135,16 +112,27 @@ impl Session {
 
     /// Forgets all records that belong to failed rows, as `repair` has to; no table is nothing to forget.
     pub async fn clear_progress(&mut self, history: &TableName) -> Result<(), DatabaseError> {
-        let clear = format!(
-            "DELETE FROM {} WHERE history_table = {}",
-            table(history).quoted(),
-            text(history, &history.table)
-        );
-        match self.query(&clear).await {
-            Err(error) if error.is_undefined_table() => Ok(()),
-            other => other.map(drop),
-        }
+        let clear = format!("DELETE FROM {} WHERE {}", table(history).quoted(), of_history(history));
+        self.ask_beside(&clear).await.map(drop)
     }
+}
+
+fn progress(script: &str, row: Row) -> Option<Progress> {
+    let mut next = values(row);
+    Some(Progress {
+        installed_rank: next()?.parse().ok()?,
+        script: script.to_owned(),
+        checksum: next()?.parse().ok()?,
+        statements_done: next()?.parse().ok()?,
+        statements: next()?.parse().ok()?,
+        failed: sql::is_true(&next()?),
+        new_index: next(),
+    })
+}
+
+/// The condition that finds the record of one script.
+fn of_script(history: &TableName, script: &str) -> String {
+    format!("{} AND script = {}", of_history(history), text(history, script))
 }
 
 fn table(history: &TableName) -> TableName {
@@ -203,10 +191,5 @@ fn upsert(history: &TableName, progress: &Progress) -> String {
 }
 
 fn delete(history: &TableName, script: &str) -> String {
-    format!(
-        "DELETE FROM {} WHERE history_table = {} AND script = {}",
-        table(history).quoted(),
-        text(history, &history.table),
-        text(history, script)
-    )
+    format!("DELETE FROM {} WHERE {}", table(history).quoted(), of_script(history, script))
 }

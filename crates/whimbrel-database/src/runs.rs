@@ -3,8 +3,9 @@
 
 use whimbrel_migration::sql::{TableName, quote_literal};
 
+use crate::beside::of_history;
 use crate::error::DatabaseError;
-use crate::session::Session;
+use crate::session::{Row, Session, values};
 
 /// The table's name; its schema is the history's.
 pub const RUN_TABLE: &str = "whimbrel_run";
@@ -37,47 +38,33 @@ pub struct RunEntry {
 impl Session {
     /// Adds a run, making the table if need be.
     pub async fn write_run(&mut self, history: &TableName, entry: &RunEntry) -> Result<(), DatabaseError> {
-        match self.query(&insert(history, entry)).await {
-            Err(error) if error.is_undefined_table() => {
-                self.query(&create(history)).await?;
-                self.query(&insert(history, entry)).await.map(drop)
-            }
-            other => other.map(drop),
-        }
+        self.write_beside(&create(history), &insert(history, entry)).await
     }
 
     /// All runs on this history, in no order. No table is no runs.
     pub async fn read_runs(&mut self, history: &TableName) -> Result<Vec<RunEntry>, DatabaseError> {
         let query = format!(
-            "SELECT run, verb, started, finished, tool, image, reason, ranks, outcome, record FROM {} \
-             WHERE history_table = {}",
+            "SELECT run, verb, started, finished, tool, image, reason, ranks, outcome, record FROM {} WHERE {}",
             history.beside(RUN_TABLE).quoted(),
-            quote_literal(history.dialect, &history.table)
+            of_history(history)
         );
-        let rows = match self.query(&query).await {
-            Ok(rows) => rows,
-            Err(error) if error.is_undefined_table() => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        Ok(rows
-            .into_iter()
-            .map(|row| {
-                let mut values = row.into_iter();
-                let mut next = || values.next().flatten();
-                RunEntry {
-                    run: next().unwrap_or_default(),
-                    verb: next().unwrap_or_default(),
-                    started: next().unwrap_or_default(),
-                    finished: next().unwrap_or_default(),
-                    tool: next().unwrap_or_default(),
-                    image: next(),
-                    reason: next(),
-                    ranks: numbers(&next().unwrap_or_default()),
-                    outcome: next().unwrap_or_default(),
-                    record: next().unwrap_or_default(),
-                }
-            })
-            .collect())
+        Ok(self.ask_beside(&query).await?.into_iter().map(run_entry).collect())
+    }
+}
+
+fn run_entry(row: Row) -> RunEntry {
+    let mut next = values(row);
+    RunEntry {
+        run: next().unwrap_or_default(),
+        verb: next().unwrap_or_default(),
+        started: next().unwrap_or_default(),
+        finished: next().unwrap_or_default(),
+        tool: next().unwrap_or_default(),
+        image: next(),
+        reason: next(),
+        ranks: numbers(&next().unwrap_or_default()),
+        outcome: next().unwrap_or_default(),
+        record: next().unwrap_or_default(),
     }
 }
 

@@ -24,7 +24,7 @@ impl Session {
     /// Rows and bytes of these tables (or indexes), named as in SQL: not known, where the engine does not tell
     /// ([`crate::Capabilities::tells_sizes`]).
     pub async fn table_facts(&mut self, names: &[String]) -> Result<Vec<TableFacts>, DatabaseError> {
-        match self.engine() {
+        match &mut self.engine {
             Engine::Postgres(engine) if !names.is_empty() => engine.table_facts(names).await,
             _ => Ok(vec![TableFacts::Unknown; names.len()]),
         }

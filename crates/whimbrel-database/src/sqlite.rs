@@ -22,13 +22,16 @@ use whimbrel_migration::sql::sqlite::MAIN;
 
 use self::driver::{Driver, Place};
 use self::folder::FolderLock;
+use crate::connecting::SessionFacts;
 use crate::error::{BoxError, ConnectErrorKind, DatabaseError};
 use crate::history::FinishError;
 use crate::limits::StatementLimits;
 use crate::lock::{LockHolder, Unlocked};
-use crate::session::{Outcome, RolledBack, Row, SessionFacts, TransactionFate, TransactionId, single};
+use crate::session::{Row, single};
+use crate::statement::Outcome;
 use crate::target::Target;
 use crate::target::sqlite::MEMORY;
+use crate::transaction::{RolledBack, TransactionFate, TransactionId};
 
 /// One connection to one file.
 pub(crate) struct Sqlite {
@@ -42,6 +45,8 @@ pub(crate) struct Sqlite {
     in_transaction: bool,
     lock: Option<FolderLock>,
     interrupt: Arc<AtomicBool>,
+    /// SQL that the session begins with, again and again.
+    beginning: Option<String>,
 }
 
 /// Ends with the transaction that it was made in.
@@ -74,10 +79,17 @@ impl Sqlite {
             read_only: target.read_only,
         };
         let target = target.clone();
-        Ok((
-            Self { driver, target, is_missing, is_used: false, in_transaction: false, lock: None, interrupt },
-            facts,
-        ))
+        let session = Self {
+            driver,
+            target,
+            is_missing,
+            is_used: false,
+            in_transaction: false,
+            lock: None,
+            interrupt,
+            beginning: None,
+        };
+        Ok((session, facts))
     }
 
     pub(crate) async fn query(&mut self, sql: &str) -> Result<Vec<Row>, DatabaseError> {
@@ -172,7 +184,20 @@ impl Sqlite {
             self.rollback().await?;
         }
         (self.is_missing, self.is_used) = (false, false);
-        Ok(())
+        self.begin_again().await
+    }
+
+    /// Runs the SQL that the session begins with, and keeps it.
+    pub(crate) async fn begin_with(&mut self, sql: &str, _: &mut SessionFacts) -> Result<(), DatabaseError> {
+        self.beginning = Some(sql.to_owned());
+        self.begin_again().await
+    }
+
+    async fn begin_again(&mut self) -> Result<(), DatabaseError> {
+        match self.beginning.clone() {
+            Some(sql) => self.query(&sql).await.map(drop),
+            None => Ok(()),
+        }
     }
 
     pub(crate) async fn try_lock(&mut self, _table: &TableName) -> Result<bool, DatabaseError> {

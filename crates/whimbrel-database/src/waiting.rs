@@ -45,8 +45,17 @@ impl Session {
     /// Who keeps the backend waiting right now: nobody, where the engine does not tell
     /// ([`crate::Capabilities::tells_blockers`]).
     pub async fn blockers_of(&mut self, backend: i32) -> Result<Vec<Blocker>, DatabaseError> {
-        match self.engine() {
+        match &mut self.engine {
             Engine::Postgres(engine) => engine.blockers_of(backend).await,
+            Engine::MySql(_) | Engine::Sqlite(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Who may hold the locks that this session's last statement waited for, for the message after a timeout.
+    pub async fn oldest_transactions(&mut self) -> Result<Vec<String>, DatabaseError> {
+        match &mut self.engine {
+            Engine::Postgres(engine) => engine.oldest_transactions().await,
+            // SQLite does not tell; MySQL does only to those who may see all processes.
             Engine::MySql(_) | Engine::Sqlite(_) => Ok(Vec::new()),
         }
     }

@@ -8,7 +8,7 @@ use whimbrel_migration::sql::mysql::{lock_name, quote_literal};
 use super::MySql;
 use crate::error::DatabaseError;
 use crate::lock::{LockHolder, Unlocked};
-use crate::session::single;
+use crate::session::{single, values};
 
 impl MySql {
     pub(crate) async fn try_lock(&mut self, table: &TableName) -> Result<bool, DatabaseError> {
@@ -27,8 +27,7 @@ impl MySql {
         );
         let rows = self.query(&query).await?;
         Ok(rows.into_iter().next().and_then(|row| {
-            let mut values = row.into_iter();
-            let mut next = || values.next().flatten();
+            let mut next = values(row);
             Some(LockHolder {
                 backend: next()?.parse().ok()?,
                 application_name: next().map(|host| format!("from {host}")),

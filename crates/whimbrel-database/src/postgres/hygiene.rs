@@ -1,11 +1,13 @@
 //! Nothing that a script leaves in the session reaches the next one, or the history.
 
+use std::borrow::Cow;
+
 use whimbrel_migration::sql::postgres::{quote_identifier, quote_literal};
 
 use super::lock::RESET_ROLE;
 use super::{Postgres, read_facts};
+use crate::connecting::SessionFacts;
 use crate::error::DatabaseError;
-use crate::session::SessionFacts;
 
 /// Since PostgreSQL 14 a backend looks now and then whether its client still is there.
 const CHECKS_CLIENT: u32 = 140_000;
@@ -18,15 +20,30 @@ impl Postgres {
         let begins_with_it = original.starts_with(&quoted) || original.starts_with(schema);
         self.search_path = (!begins_with_it)
             .then(|| if original.is_empty() { quoted } else { format!("{quoted}, {original}") });
+        let path = self.search_path.as_ref().unwrap_or(&self.configured_path);
+        self.hides_catalogue = hides_catalogue(path);
     }
 
-    /// Keeps the SQL that the session began with, and looks again at what it may have changed.
+    /// Our own SQL as it is sent. Where other schemas come before `pg_catalog`, their operators, functions and types would
+    /// be taken for the server's: there it has a search path of its own, as long as the query's own transaction lasts.
+    /// What we ask inside of a script's transaction names what it uses.
+    pub(super) fn ours<'sql>(&self, sql: &'sql str) -> Cow<'sql, str> {
+        let inside = self.begun.is_some() || self.driver.in_transaction();
+        match self.hides_catalogue && !inside {
+            true => Cow::Owned(format!("SET LOCAL search_path = pg_catalog; {sql}")),
+            false => Cow::Borrowed(sql),
+        }
+    }
+
+    /// Runs the SQL that the session begins with and keeps it, and looks again at what it may have changed.
     pub(crate) async fn begin_with(
         &mut self,
         sql: &str,
         facts: &mut SessionFacts,
     ) -> Result<(), DatabaseError> {
+        self.plain(sql).await?;
         let found = read_facts(&mut self.driver).await?;
+        self.hides_catalogue = hides_catalogue(&found.search_path);
         self.configured_path.clone_from(&found.search_path);
         *facts = found;
         self.beginning = Some(sql.to_owned());
@@ -41,7 +58,7 @@ impl Postgres {
 
     /// Puts the session into the state that every script finds: own role, own settings, nothing left open.
     pub(crate) async fn reset(&mut self) -> Result<(), DatabaseError> {
-        self.query(&format!("{RESET_ROLE}; {}", self.reset_statements())).await.map(drop)
+        self.plain(&format!("{RESET_ROLE}; {}", self.reset_statements())).await.map(drop)
     }
 
     /// All but the role. None of it needs a transaction or forbids one.
@@ -76,5 +93,39 @@ impl Postgres {
             Err(_) => {}
         }
         Ok(())
+    }
+}
+
+/// Whether a search path names schemas before `pg_catalog`. One that does not name it has it first all the same.
+pub(super) fn hides_catalogue(path: &str) -> bool {
+    let (mut names, mut quoted) = (vec![String::new()], false);
+    for character in path.chars() {
+        match (character, quoted, names.last_mut()) {
+            ('"', ..) => quoted = !quoted,
+            (',', false, _) => names.push(String::new()),
+            (' ', false, _) => {}
+            (_, _, Some(name)) => name.push(character),
+            (_, _, None) => {}
+        }
+    }
+    names.iter().position(|name| name == "pg_catalog").is_some_and(|place| place > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_hides_the_catalogue_where_it_names_another_schema_first() {
+        for (path, hides) in [
+            ("", false),
+            ("\"$user\", public", false),
+            ("pg_catalog, public", false),
+            ("public, pg_catalog", true),
+            ("\"Odd, name\", \"pg_catalog\"", true),
+            ("\"a, pg_catalog\"", false),
+        ] {
+            assert_eq!(hides_catalogue(path), hides, "{path}");
+        }
     }
 }

@@ -4,7 +4,8 @@ use whimbrel_migration::sql::postgres::quote_literal;
 
 use super::Postgres;
 use crate::error::DatabaseError;
-use crate::session::{IndexState, Row, single};
+use crate::indexes::IndexState;
+use crate::session::{Row, single, values};
 use crate::sizes::TableFacts;
 use crate::waiting::Blocker;
 
@@ -81,8 +82,7 @@ fn facts(row: Row) -> TableFacts {
 }
 
 fn blocker(row: Row) -> Blocker {
-    let mut values = row.into_iter();
-    let mut next = || values.next().flatten();
+    let mut next = values(row);
     Blocker {
         backend: next().and_then(|pid| pid.parse().ok()).unwrap_or_default(),
         application_name: next(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Postgres;
 use crate::error::DatabaseError;
 use crate::limits::StatementLimits;
-use crate::session::TransactionId;
+use crate::transaction::TransactionId;
 
 impl Postgres {
     /// BEGIN with limits, which end with the transaction.
@@ -33,7 +33,7 @@ fn settings(limits: &StatementLimits, local: bool) -> String {
     match (limits.lock, limits.usual_lock) {
         (Some(lock), _) => text.push_str(&set("lock_timeout", lock, "")),
         (None, Some(usual)) => {
-            let condition = " WHERE pg_catalog.current_setting('lock_timeout') = '0'";
+            let condition = " WHERE pg_catalog.current_setting('lock_timeout') OPERATOR(pg_catalog.=) '0'";
             text.push_str(&set("lock_timeout", usual, condition));
         }
         (None, None) => {}

@@ -9,7 +9,7 @@ use whimbrel_migration::sql::{TableName, is_true, postgres as sql};
 use super::Postgres;
 use crate::error::DatabaseError;
 use crate::lock::{LockHolder, Unlocked};
-use crate::session::{Row, single};
+use crate::session::{Row, single, values};
 
 impl Postgres {
     /// Tries once to take the lock.
@@ -27,6 +27,7 @@ impl Postgres {
     ) -> Result<Option<Vec<Row>>, DatabaseError> {
         let lock = format!("SELECT pg_catalog.pg_try_advisory_lock({})", sql::lock_key(table));
         let read = whimbrel_migration::sql::select_rows_after(table, installed_rank);
+        let (lock, read) = (self.ours(&lock), self.ours(&read));
         let [locked, rows] = self.driver.ask_both(&lock, &read).await?;
         let is_locked = single(&locked?).is_some_and(|answer| is_true(&answer));
         if is_locked { rows.map(Some) } else { Ok(None) }
@@ -48,8 +49,7 @@ impl Postgres {
         );
         let rows = self.query(&query).await?;
         Ok(rows.into_iter().next().map(|row| {
-            let mut values = row.into_iter();
-            let mut next = || values.next().flatten();
+            let mut next = values(row);
             LockHolder {
                 backend: next().and_then(|pid| pid.parse().ok()).unwrap_or_default(),
                 application_name: next(),
@@ -80,7 +80,7 @@ impl Postgres {
             sql::lock_key(table)
         );
         // Roles first: the right to take things back is the login role's.
-        let rows = self.query(&format!("{RESET_ROLE}; {unlock}{}", self.reset_statements())).await?;
+        let rows = self.plain(&format!("{RESET_ROLE}; {unlock}{}", self.reset_statements())).await?;
         let Some([backend, held]) = rows.first().map(Vec::as_slice) else { return Ok(Unlocked::Lost) };
         let same_backend = backend.as_deref() == Some(self.backend.to_string().as_str());
         Ok(match held.as_deref() {
