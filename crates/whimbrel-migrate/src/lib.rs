@@ -23,3 +23,4 @@ pub mod set;
 pub mod settings;
 mod source;
 pub mod timeouts;
+mod turn;
