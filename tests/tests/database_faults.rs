@@ -2,13 +2,15 @@
 
 mod common;
 
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::{Shop, assert_each_once, counting_shop};
 use rustix::process::Signal;
 use whimbrel_tests::eventually;
 use whimbrel_tests::postgres::host_and_port;
-use whimbrel_tests::program::{Running, run};
+use whimbrel_tests::program::{Running, clean, run};
 use whimbrel_tests::proxy::Proxy;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -170,6 +172,42 @@ fn row_13_and_14_wrong_password_and_missing_database_end_at_once_without_telling
     }
     let missing = run(shop.command("migrate").env_remove("APP_DATABASE_URL"), MINUTE).expect_code(3);
     assert!(missing.says("APP_DATABASE_URL"), "{}", missing.said());
+}
+
+/// The runner with a table of hosts of its own, and with a server of names that is not there.
+fn with_own_hosts(shop: &Shop, hosts: &Path) -> Command {
+    let names = shop.project.file("resolv.conf");
+    fs_err::write(&names, "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n").expect("there is room");
+    let program = shop.command("migrate").get_program().to_owned();
+    let script = format!(
+        "mount --bind '{}' /etc/hosts && mount --bind '{}' \"$(readlink -f /etc/resolv.conf)\" && exec \"$@\"",
+        hosts.display(),
+        names.display()
+    );
+    let mut command = clean("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"]).arg(program);
+    command.args(["migrate", "--wait", "60s"]).current_dir(shop.project.path());
+    command
+}
+
+#[test]
+fn row_14_a_host_name_that_comes_late_and_moves_is_looked_up_each_time() {
+    let shop = counting_shop(1);
+    let hosts = shop.project.file("hosts");
+    fs_err::write(&hosts, "127.0.0.1 localhost\n").expect("there is room");
+    let (host, port) =
+        host_and_port().split_once(':').map(|(h, p)| (h.to_owned(), p.to_owned())).expect("both");
+    let url = shop.database.url_at(&format!("late.invalid:{port}"));
+    let mut runner = Running::start(with_own_hosts(&shop, &hosts).env("APP_DATABASE_URL", url));
+    let waits = runner.line_with("waiting for late.invalid", MINUTE);
+    assert!(!waits.contains("refused"), "{waits}");
+    // A host where nobody listens; then the server.
+    fs_err::write(&hosts, "127.0.0.9 late.invalid\n").expect("it is there");
+    runner.line_with("refused", MINUTE);
+    assert!(runner.is_running());
+    fs_err::write(&hosts, format!("{host} late.invalid\n")).expect("it is there");
+    runner.wait(MINUTE).expect_code(0);
+    assert_each_once(|sql| shop.database.ask(sql), 1);
 }
 
 #[test]

@@ -101,15 +101,7 @@ struct Outcome {
 impl Outcome {
     /// No history was opened.
     fn unopened(result: Result<Report, Failure>, seen: Option<SeenVersion>) -> Self {
-        Self {
-            result,
-            table: None,
-            scripts: Vec::new(),
-            before: None,
-            seen,
-            set: None,
-            intended: Vec::new(),
-        }
+        Self { result, table: None, scripts: Vec::new(), before: None, seen, set: None, intended: Vec::new() }
     }
 
     fn record(&self, database: &str, verb: Verb) -> DatabaseRecord {

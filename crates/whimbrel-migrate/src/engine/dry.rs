@@ -65,7 +65,8 @@ impl Engine<'_> {
         }
         self.intend_end(!planned.is_empty()).await?;
         let steps = course.plan.steps;
-        let rehearsal = if self.common.request.rehearse { Some(Box::pin(self.rehearse(&steps)).await?) } else { None };
+        let rehearsal =
+            if self.common.request.rehearse { Some(Box::pin(self.rehearse(&steps)).await?) } else { None };
         let before = course.plan.before;
         Ok(MigrateReport { after: before.clone(), before, planned, creates_history, rehearsal })
     }
