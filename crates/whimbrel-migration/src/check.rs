@@ -10,8 +10,8 @@ use crate::{
     conf::ScriptConf,
     dialect::Dialect,
     encoding::Reading,
-    finding::{Finding, FlywayCode, Severity},
-    name::{NameError, NamingRules, ScriptKind, ScriptName, no_extension},
+    finding::{Finding, Severity},
+    name::{NamingRules, ScriptKind, ScriptName, no_extension, not_seen},
     placeholder::Placeholders,
     plan,
     scan::{self, ScanFacts},
@@ -133,63 +133,10 @@ fn name_of(path: &str, naming: &NamingRules) -> Named {
         };
     }
     match naming.parse(file_name) {
-        Ok(name) if !naming.is_seen(&name, file_name) => Named::Odd(name_finding(
-            Severity::Error,
-            format!("{file_name} is not seen: there is nothing between its prefix and its suffix"),
-            format!("name it {}{}description{}", name.prefix, naming.separator, name.suffix),
-        )),
+        Ok(name) if !naming.is_seen(&name, file_name) => Named::Odd(not_seen(file_name, &name, naming)),
         Ok(name) => Named::Script(Box::new(name)),
-        Err(error) => Named::Odd(invalid_name(file_name, naming, &error)),
+        Err(error) => Named::Odd(error.to_finding(naming)),
     }
-}
-
-fn name_finding(severity: Severity, message: String, next_step: String) -> Finding {
-    Finding::new(severity, "invalid-name", message).coded(FlywayCode::Error).next_step(next_step)
-}
-
-/// A name that is nearly right is an error, since it would silently not run; a helper file is a warning.
-fn invalid_name(file_name: &str, naming: &NamingRules, error: &NameError) -> Finding {
-    let near = near_miss(file_name, naming);
-    let severity = if near.is_some() { Severity::Error } else { Severity::Warning };
-    let next_step = match &near {
-        Some(name) => format!("name it {name}"),
-        None => match error {
-            NameError::VersionMissing { example, .. } | NameError::VersionUnexpected { example, .. } => {
-                format!("if it is to run, name it like {example}")
-            }
-            _ => "if it is to run, name it like V1__description.sql; else move it out of the location".into(),
-        },
-    };
-    name_finding(severity, format!("{error}; it would silently not run"), next_step)
-}
-
-/// The name that was probably meant: another letter case of the prefix, one separator character instead of
-/// two, blanks around the version.
-fn near_miss(file_name: &str, naming: &NamingRules) -> Option<String> {
-    let half: String = naming.separator.chars().take(naming.separator.chars().count() / 2).collect();
-    let mut candidates = Vec::new();
-    for prefix in [&naming.versioned_prefix, &naming.repeatable_prefix, &naming.baseline_prefix] {
-        let Some(start) = file_name.get(..prefix.len()) else { continue };
-        if !start.eq_ignore_ascii_case(prefix) {
-            continue;
-        }
-        let rest = &file_name[prefix.len()..];
-        candidates.push(format!("{prefix}{rest}"));
-        candidates.push(format!("{prefix}{}", rest.replace(' ', "")));
-        if !half.is_empty() && !rest.contains(&naming.separator) {
-            // The separator stands where the version ends: at the last half that leaves a version.
-            for (index, _) in rest.match_indices(half.as_str()).collect::<Vec<_>>().into_iter().rev() {
-                let (version, description) = (&rest[..index], &rest[index + half.len()..]);
-                candidates.push(format!("{prefix}{version}{}{description}", naming.separator));
-            }
-        }
-    }
-    candidates.into_iter().find(|name| {
-        naming.parse(name).is_ok_and(|parsed| {
-            !parsed.description.is_empty()
-                && parsed.version.is_none_or(|version| !version.as_str().contains('-'))
-        })
-    })
 }
 
 fn check_conf(

@@ -27,15 +27,12 @@
 //! ```
 
 mod event;
+mod odd;
 
 pub use event::Event;
+pub use odd::{no_extension, not_seen};
 
-use crate::{
-    dialect::Dialect,
-    finding::{Finding, FlywayCode},
-    script::MAX_DESCRIPTION_UNITS,
-    version::{MAX_VERSION_CHARS, Version, VersionError},
-};
+use crate::version::{Version, VersionError};
 
 /// What a script is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -66,46 +63,6 @@ pub struct ScriptName {
     pub prefix: String,
     /// The suffix as written, or nothing.
     pub suffix: String,
-}
-
-impl ScriptName {
-    /// The finding about a version that the history has no room for. SQLite does not mind how long a text is.
-    pub fn version_too_long(&self, dialect: Dialect) -> Option<Finding> {
-        let version = self.version.as_ref().filter(|_| dialect != Dialect::Sqlite)?;
-        (version.as_str().chars().count() > MAX_VERSION_CHARS).then(|| {
-            Finding::error(
-                "version-too-long",
-                format!(
-                    "the version has more than {MAX_VERSION_CHARS} characters: its row cannot be written"
-                ),
-            )
-            .coded(FlywayCode::DbConnection)
-            .next_step("shorten the version")
-        })
-    }
-
-    /// The finding about a description that is cut when it is recorded.
-    pub fn description_too_long(&self) -> Option<Finding> {
-        (self.description.encode_utf16().count() > MAX_DESCRIPTION_UNITS).then(|| {
-            Finding::warning(
-                "description-too-long",
-                format!("the description has more than {MAX_DESCRIPTION_UNITS} characters: Flyway's repair fails on it"),
-            )
-            .next_step("shorten the description")
-        })
-    }
-}
-
-/// A file named like a script but without a suffix.
-pub fn no_extension(file_name: &str, naming: &NamingRules) -> Finding {
-    let suffix = naming.suffixes.first().map_or(".sql", String::as_str);
-    Finding::warning(
-        "no-extension",
-        format!(
-            "{file_name} has no suffix: real Flyway would run it as a shell script, here it is never run"
-        ),
-    )
-    .next_step(format!("name it {file_name}{suffix} if it is a script"))
 }
 
 /// Prefixes, separator and suffixes; the default is Flyway's.
@@ -181,6 +138,9 @@ pub enum NameError {
 
 impl NamingRules {
     /// Takes a file name (without folders) apart.
+    ///
+    /// # Errors
+    /// [`NameError`]: the name does not follow the rules; its words are Flyway's.
     pub fn parse(&self, name: &str) -> Result<ScriptName, NameError> {
         let (stem, suffix) = self.split_suffix(name);
         let Some((prefix, kind)) = self.match_prefix(stem) else {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use whimbrel_migration::finding::{Finding, FlywayCode};
+use whimbrel_migration::finding::{Finding, FlywayCode, Severity};
 use whimbrel_migration::name::{Event, NameError, ScriptKind, ScriptName, no_extension};
 use whimbrel_migration::script::{ScriptId, compare_utf16};
 
@@ -53,9 +53,9 @@ impl ScriptSet {
             return Err(Finding::error("invalid-names", message).coded(FlywayCode::Error).into());
         }
         self.warnings.extend(invalid.into_iter().map(|(file, error)| {
-            Finding::warning("invalid-name", format!("{error}: it is not run"))
+            // A run goes on without the file, however near its name is to a script's.
+            Finding { severity: Severity::Warning, ..error.to_finding(&settings.naming) }
                 .in_script(file.script)
-                .next_step("name it like V1_2__description.sql or R__description.sql")
         }));
         Ok(())
     }
