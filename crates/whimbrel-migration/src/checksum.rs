@@ -46,6 +46,9 @@ impl EncodingError {
 }
 
 /// The checksum of a whole script in memory.
+///
+/// # Errors
+/// [`EncodingError`]: the bytes are not UTF-8.
 pub fn of_bytes(bytes: &[u8]) -> Result<i32, EncodingError> {
     let mut checksum = Checksum::new();
     checksum.feed(bytes)?;
@@ -69,6 +72,9 @@ impl Checksum {
     }
 
     /// Takes the next piece.
+    ///
+    /// # Errors
+    /// [`EncodingError`]: the bytes are not UTF-8; it stays wrong from there on.
     pub fn feed(&mut self, piece: &[u8]) -> Result<(), EncodingError> {
         self.utf8.feed(piece)?;
         let mut rest = piece;
@@ -86,6 +92,9 @@ impl Checksum {
     }
 
     /// The checksum, once all pieces were fed.
+    ///
+    /// # Errors
+    /// [`EncodingError`]: the text ends inside of a character.
     pub fn finish(mut self) -> Result<i32, EncodingError> {
         self.utf8.finish()?;
         if !self.head_done {

@@ -65,6 +65,9 @@ impl ScriptConf {
     }
 
     /// Reads the text of a side file: Java properties, values taken literally.
+    ///
+    /// # Errors
+    /// [`ConfError`]: a key that is not known, or a value that it cannot have.
     pub fn parse(text: &str) -> Result<Self, ConfError> {
         let mut conf = Self::default();
         for (key, value) in properties(text) {

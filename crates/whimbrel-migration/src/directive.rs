@@ -47,6 +47,9 @@ impl DirectiveError {
 
 impl Directives {
     /// Reads the lines of comment that a script begins with.
+    ///
+    /// # Errors
+    /// [`DirectiveError`]: a directive that is not known, or a value that it cannot have.
     pub fn parse(text: &str) -> Result<Self, DirectiveError> {
         let mut directives = Self::default();
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);

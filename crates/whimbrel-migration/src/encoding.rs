@@ -132,6 +132,9 @@ impl Encoding {
     }
 
     /// The text of these bytes; its byte order mark stays, but for that of [`Encoding::Utf16`].
+    ///
+    /// # Errors
+    /// [`EncodingError`]: a byte that means nothing in this encoding, with its line.
     pub fn decode(self, bytes: &[u8]) -> Result<Cow<'_, str>, EncodingError> {
         let is_utf8 = self == Self::Utf8 || (self == Self::Ascii && bytes.is_ascii());
         if is_utf8 && let Ok(text) = std::str::from_utf8(bytes) {

@@ -258,6 +258,9 @@ pub struct History {
 impl History {
     /// Takes the rows in any order. A row that real Flyway cannot read (an unknown type, a version that is
     /// none) is a finding: whoever goes on past it would break the way back.
+    ///
+    /// # Errors
+    /// The first such row, as a finding.
     pub fn read(mut rows: Vec<HistoryRow>) -> Result<Self, Finding> {
         rows.retain(|row| row.installed_rank >= 0);
         rows.sort_by_key(|row| row.installed_rank);

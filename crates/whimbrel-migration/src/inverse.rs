@@ -94,6 +94,9 @@ impl Proposal {
 }
 
 /// Proposes the undo script of a script, or of one statement.
+///
+/// # Errors
+/// As [`crate::scan::Scanner::next_piece`].
 pub fn propose(dialect: Dialect, script: &[u8]) -> Result<Proposal, ScanError> {
     let mut scanner = Scanner::new(dialect);
     scanner.feed(script);

@@ -42,7 +42,7 @@
 //! | what follows | [`state`], [`validate`], [`plan`], [`repair`], [`baseline`], [`undo`], [`stamp`], [`check`] |
 //! | what will happen when branches meet, why does a checksum differ | [`branch`], [`explain`] |
 //! | what is told | [`finding`], [`record`], [`redact`] |
-#![warn(missing_docs)]
+#![warn(missing_docs, clippy::missing_errors_doc)]
 
 pub mod baseline;
 pub mod branch;

@@ -4,70 +4,15 @@
 //! tried again one character later: in `$${x}` nothing is replaced. That accident is kept, because it is in
 //! the checksums of repeatable scripts and protects `$$` bodies.
 
+mod built_in;
+mod pieces;
+
 use std::{borrow::Cow, collections::BTreeMap};
 
+pub use built_in::{BUILT_IN_PREFIX, BuiltIn, reserved};
+pub use pieces::Replacing;
+
 use crate::finding::{Finding, FlywayCode};
-
-/// What the names of Flyway's own placeholders begin with, before their separator.
-pub const BUILT_IN_PREFIX: &str = "flyway";
-
-/// Flyway's own placeholders, by what follows [`BUILT_IN_PREFIX`] and the separator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are Flyway's and say what they mean")]
-pub enum BuiltIn {
-    DefaultSchema,
-    User,
-    Database,
-    Timestamp,
-    Filename,
-    WorkingDirectory,
-    Table,
-    Environment,
-}
-
-impl BuiltIn {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::DefaultSchema,
-        Self::User,
-        Self::Database,
-        Self::Timestamp,
-        Self::Filename,
-        Self::WorkingDirectory,
-        Self::Table,
-        Self::Environment,
-    ];
-
-    /// The end of its name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::DefaultSchema => "defaultSchema",
-            Self::User => "user",
-            Self::Database => "database",
-            Self::Timestamp => "timestamp",
-            Self::Filename => "filename",
-            Self::WorkingDirectory => "workingDirectory",
-            Self::Table => "table",
-            Self::Environment => "environment",
-        }
-    }
-
-    /// Its whole name.
-    pub fn name(self, separator: &str) -> String {
-        format!("{BUILT_IN_PREFIX}{separator}{}", self.as_str())
-    }
-}
-
-/// Whether a name that somebody gives a value to is kept for Flyway's own, and then the finding that says so.
-pub fn reserved(name: &str, separator: &str) -> Option<Finding> {
-    let reserved = format!("{BUILT_IN_PREFIX}{separator}");
-    name.to_lowercase().starts_with(&reserved.to_lowercase()).then(|| {
-        let message = format!("Invalid placeholder ('{reserved}' prefix is reserved): {name}");
-        Finding::error("placeholder-reserved", message)
-            .coded(FlywayCode::Error)
-            .next_step("give it another name")
-    })
-}
 
 /// What stands between prefix and suffix, and what it stands for.
 #[derive(Debug, Clone)]
@@ -148,6 +93,9 @@ impl Placeholders {
     }
 
     /// The text with every placeholder replaced.
+    ///
+    /// # Errors
+    /// [`PlaceholderError`]: the first placeholder without a value, or without an end.
     pub fn replace<'text>(&self, text: &'text str) -> Result<Cow<'text, str>, PlaceholderError> {
         let Some(&first) = self.prefix.as_bytes().first().filter(|_| self.may_be_in(text)) else {
             return Ok(Cow::Borrowed(text));
@@ -170,41 +118,6 @@ impl Placeholders {
         }
         out.push_str(rest);
         Ok(Cow::Owned(out))
-    }
-
-    /// Replaces in a piece of a text. What may be the beginning of a placeholder at its end is left: how many bytes were
-    /// consumed comes along. Without more to come nothing is left.
-    fn replace_piece(&self, text: &str, more: bool) -> Result<(String, usize), PlaceholderError> {
-        let Some(&first) = self.prefix.as_bytes().first() else { return Ok((text.to_owned(), text.len())) };
-        let mut out = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(start) = memchr::memchr(first, rest.as_bytes()) {
-            let (before, from) = rest.split_at(start);
-            let has_prefix = from.starts_with(self.prefix.as_str());
-            let may_go_on = if has_prefix {
-                let after = &from.as_bytes()[self.prefix.len()..];
-                after.is_empty() || memchr::memmem::find(after, self.suffix.as_bytes()).is_none()
-            } else {
-                self.prefix.starts_with(from)
-            };
-            if more && may_go_on {
-                out.push_str(before);
-                return Ok((out, text.len() - from.len()));
-            }
-            out.push_str(before);
-            if has_prefix {
-                let offset = text.len() - from.len();
-                let (value, after) = self.value_of(text, offset, &from[self.prefix.len()..])?;
-                out.push_str(value);
-                rest = after;
-            } else {
-                let skipped = failed_match_length(from, &self.prefix);
-                out.push_str(&from[..skipped]);
-                rest = &from[skipped..];
-            }
-        }
-        out.push_str(rest);
-        Ok((out, text.len()))
     }
 
     fn value_of<'text>(
@@ -245,57 +158,6 @@ impl Placeholders {
             line: memchr::memchr_iter(b'\n', before.as_bytes()).count() as u64 + 1,
             column: before[line_start..].chars().count() as u64 + 1,
         }
-    }
-}
-
-/// Replaces placeholders in a text that arrives in pieces, cut anywhere; the result is that of
-/// [`Placeholders::replace`] on the whole.
-#[derive(Debug, Clone)]
-pub struct Replacing {
-    placeholders: Placeholders,
-    /// The beginning of a placeholder whose end is in the next piece.
-    pending: String,
-    /// Lines before the pending text, and characters of its own line before it.
-    lines: u64,
-    columns: u64,
-}
-
-impl Replacing {
-    /// Nothing has come yet.
-    pub fn new(placeholders: Placeholders) -> Self {
-        Self { placeholders, pending: String::new(), lines: 0, columns: 0 }
-    }
-
-    /// Takes the next piece, and gives as much as is certain.
-    pub fn feed(&mut self, piece: &str) -> Result<String, PlaceholderError> {
-        self.pending.push_str(piece);
-        self.replace(true)
-    }
-
-    /// What is left at the end.
-    pub fn finish(mut self) -> Result<String, PlaceholderError> {
-        self.replace(false)
-    }
-
-    fn replace(&mut self, more: bool) -> Result<String, PlaceholderError> {
-        let (text, consumed) =
-            self.placeholders.replace_piece(&self.pending, more).map_err(|mut error| {
-                if error.line == 1 {
-                    error.column += self.columns;
-                }
-                error.line += self.lines;
-                error
-            })?;
-        let passed = &self.pending[..consumed];
-        match passed.rfind('\n') {
-            Some(end) => {
-                self.lines += memchr::memchr_iter(b'\n', passed.as_bytes()).count() as u64;
-                self.columns = passed[end + 1..].chars().count() as u64;
-            }
-            None => self.columns += passed.chars().count() as u64,
-        }
-        self.pending.drain(..consumed);
-        Ok(text)
     }
 }
 

@@ -51,33 +51,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod mode;
+
 use serde::Serialize;
 
+pub use mode::{RunMode, RunRefusal, decide_run};
+
 use crate::{
-    conf::ScriptConf,
-    finding::{Finding, FlywayCode},
+    finding::Finding,
     history::{self, History},
     scan::ScanFacts,
     script::{ResolvedScript, ScriptId},
-    settings::{IgnorePattern, OwnTransactions, PatternState, PatternType, Settings, Target},
+    settings::{IgnorePattern, PatternState, PatternType, Settings, Target},
     state::{Overview, State},
     validate::{self, Purpose},
     version::Version,
 };
-
-/// How a script runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RunMode {
-    /// All statements and the history row in one transaction; see [`Step::implicit_commits`] for engines whose
-    /// DDL ends it on the way.
-    InTransaction,
-    /// Each statement for itself, outside a transaction; the history row afterwards.
-    StatementByStatement,
-    /// As [`RunMode::StatementByStatement`], but the script begins and ends transactions itself: when it is
-    /// over, one may be open that has to be closed, and what was kept after a failure is up to the script.
-    ManagesOwnTransactions,
-}
 
 /// One script of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -168,6 +157,9 @@ impl MigratePlan {
 
 /// Plans `migrate`. `facts` is asked for pending scripts only, once for each: what [`crate::scan`] says about
 /// the text after placeholders were replaced.
+///
+/// # Errors
+/// Those of `facts`; what speaks against the plan itself stands in [`MigratePlan::refusals`].
 pub fn plan_migrate<E>(
     scripts: &[ResolvedScript],
     history: &History,
@@ -220,72 +212,9 @@ pub fn plan_migrate<E>(
     }
     if settings.group && !refused_as_a_whole {
         plan.steps_before_refusal = 0;
-        unify_group(&mut plan, scripts, settings);
+        mode::unify_group(&mut plan, scripts, settings);
     }
     Ok(plan)
-}
-
-/// A refusal that still has to be told which script it is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunRefusal(Box<Finding>);
-
-impl RunRefusal {
-    /// The finding, with its script named.
-    pub fn in_script(self, script: &ResolvedScript) -> Box<Finding> {
-        Box::new(self.0.in_script(script.script.clone()))
-    }
-}
-
-/// How a script runs: its side file decides, else its statements and the settings.
-pub fn decide_run(facts: &ScanFacts, conf: &ScriptConf, settings: &Settings) -> Result<RunMode, RunRefusal> {
-    let declared = conf.execute_in_transaction;
-    if let Some(control) = &facts.transaction_control
-        && !settings.skip_executing
-    {
-        let allowed = declared == Some(false)
-            || !settings.execute_in_transaction
-            || settings.own_transactions == OwnTransactions::Allow;
-        if !allowed {
-            return Err(RunRefusal(Box::new(own_transaction_finding(control))));
-        }
-        return Ok(RunMode::ManagesOwnTransactions);
-    }
-    if declared.is_none()
-        && settings.execute_in_transaction
-        && !settings.mixed
-        && let Some(change) = &facts.kind_change
-    {
-        return Err(RunRefusal(Box::new(mixed_finding(change))));
-    }
-    let in_transaction =
-        declared.unwrap_or(facts.non_transactional.is_none() && settings.execute_in_transaction);
-    Ok(if in_transaction { RunMode::InTransaction } else { RunMode::StatementByStatement })
-}
-
-pub(crate) fn own_transaction_finding(control: &crate::scan::Seen) -> Finding {
-    Finding::error(
-        "own-transaction-control",
-        format!("{} would end the transaction that holds the script and its history row", control.what),
-    )
-    .at(control.place.line, control.place.column)
-    .coded(FlywayCode::Error)
-    .next_step(
-        "remove it: scripts run in a transaction anyway; or declare that the script manages its own, with executeInTransaction=false in its .conf file",
-    )
-}
-
-pub(crate) fn mixed_finding(change: &crate::scan::KindChange) -> Finding {
-    let mark = if change.non_transactional { " [non-transactional]" } else { "" };
-    Finding::error(
-        "mixed-statements",
-        format!(
-            "Detected both transactional and non-transactional statements within the same migration (even though mixed is false). Offending statement found at line {}: {}{mark}",
-            change.place.line, change.statement
-        ),
-    )
-    .at(change.place.line, change.place.column)
-    .coded(FlywayCode::Error)
-    .next_step("put the statements that cannot run in a transaction into a script of their own, or set mixed")
 }
 
 /// Rows that failed stop everything, unless there is only one, of the future, and the future is ignored.
@@ -342,37 +271,6 @@ fn warnings(overview: &Overview<'_>) -> Vec<Finding> {
         warnings.extend(too_long.map(|finding| finding.in_script(script.script.clone())));
     }
     warnings
-}
-
-/// In a group all scripts run the same way.
-fn unify_group(plan: &mut MigratePlan, scripts: &[ResolvedScript], settings: &Settings) {
-    let Some(first) = plan.steps.first() else { return };
-    let in_transaction = |step: &Step| step.run != RunMode::StatementByStatement;
-    let first_in_transaction = in_transaction(first);
-    let Some(other) = plan.steps.iter().find(|step| in_transaction(step) != first_in_transaction) else {
-        return;
-    };
-    if settings.mixed {
-        for step in plan.steps.iter_mut().filter(|step| step.run == RunMode::InTransaction) {
-            step.run = RunMode::StatementByStatement;
-        }
-        return;
-    }
-    let script = &scripts[other.id.index()];
-    let version = script.version().map(|version| format!("{version} ")).unwrap_or_default();
-    let mark = if in_transaction(other) { "" } else { " [non-transactional]" };
-    plan.refusals.push(
-        Finding::error(
-            "mixed-group",
-            format!(
-                "Detected both transactional and non-transactional migrations within the same migration group (even though mixed is false). First offending migration: \"{version}{}\"{mark}",
-                script.name.description
-            ),
-        )
-        .coded(FlywayCode::Error)
-        .in_script(script.script.clone())
-        .next_step("run them without group, or set mixed"),
-    );
 }
 
 #[cfg(test)]

@@ -56,6 +56,9 @@ pub enum RepairAction {
 }
 
 /// Plans `repair`. The settings' target and out-of-order rule do not count, as in Flyway.
+///
+/// # Errors
+/// What [`Overview::build`] finds: files or rows that contradict each other.
 pub fn plan_repair(
     scripts: &[ResolvedScript],
     history: &History,

@@ -208,6 +208,9 @@ impl Impact {
 
 /// The impacts of all statements of a script, in their order. Statements that nobody can be in the way of
 /// (CREATE TABLE, SELECT, …) have none.
+///
+/// # Errors
+/// As [`crate::scan::Scanner::next_piece`].
 pub fn assess(dialect: Dialect, script: &[u8]) -> Result<Vec<Impact>, ScanError> {
     let mut scanner = Scanner::new(dialect);
     scanner.feed(script);

@@ -244,6 +244,9 @@ impl Scanner {
     }
 
     /// The next complete piece; `None` when more bytes are needed, or when all was given out.
+    ///
+    /// # Errors
+    /// [`ScanError`]: what no server can run, with its place; it is the last answer.
     pub fn next_piece(&mut self) -> Result<Option<Piece<'_>>, ScanError> {
         self.lexer.next_piece()
     }

@@ -42,6 +42,9 @@ impl StampAction {
 }
 
 /// Plans to pass over one version that is pending or was left behind.
+///
+/// # Errors
+/// What [`Overview::build`] finds, or that there is no such version to pass over.
 pub fn plan_skip(
     scripts: &[ResolvedScript],
     history: &History,
@@ -70,6 +73,9 @@ pub fn plan_skip(
 
 /// Plans to say that the database is at this version: what is pending up to it counts as applied, what was applied
 /// above it does not count any more.
+///
+/// # Errors
+/// What [`Overview::build`] finds; that no script and no row has the version; that a row failed; that a baseline is above it.
 pub fn plan_stamp(
     scripts: &[ResolvedScript],
     history: &History,

@@ -15,6 +15,7 @@
 //! A file belongs to a row when version and type are the same, or the descriptions of repeatables.
 
 mod build;
+mod context;
 mod order;
 mod resolve;
 
@@ -216,6 +217,9 @@ pub struct Overview<'a> {
 impl<'a> Overview<'a> {
     /// Brings files and history together. What makes that impossible is a finding: two files with the same
     /// version, two DELETE rows for one run, a target that does not exist.
+    ///
+    /// # Errors
+    /// A finding, when one of these makes that impossible.
     pub fn build(
         scripts: &'a [ResolvedScript],
         history: &'a History,

@@ -59,6 +59,9 @@ pub struct UndoPlan {
 ///
 /// Refused where an undo script is missing for any of the versions, where a baseline would have to be taken back, and
 /// while there is a failed row.
+///
+/// # Errors
+/// What [`Overview::build`] finds: files or rows that contradict each other.
 pub fn plan_undo(
     scripts: &[ResolvedScript],
     history: &History,

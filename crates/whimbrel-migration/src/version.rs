@@ -39,6 +39,9 @@ pub enum VersionError {
 
 impl Version {
     /// Reads a version as it stands in a file name or a history row.
+    ///
+    /// # Errors
+    /// [`VersionError`]: no version, or one of Flyway's markers.
     pub fn parse(text: &str) -> Result<Self, VersionError> {
         let display = text.replace('_', ".");
         if is_reserved(&display) {

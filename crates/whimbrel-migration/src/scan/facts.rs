@@ -95,6 +95,9 @@ fn begins_with_copy(statement: &Statement<'_>) -> bool {
 }
 
 /// The facts about a script in memory.
+///
+/// # Errors
+/// As [`Scanner::next_piece`].
 pub fn facts(dialect: Dialect, bytes: &[u8]) -> Result<ScanFacts, ScanError> {
     let mut reader = FactsReader::new(dialect);
     for piece in bytes.chunks(64 * 1024) {
@@ -117,12 +120,18 @@ impl FactsReader {
     }
 
     /// Takes the next piece.
+    ///
+    /// # Errors
+    /// As [`Scanner::next_piece`].
     pub fn feed(&mut self, piece: &[u8]) -> Result<(), ScanError> {
         self.scanner.feed(piece);
         drain(&mut self.scanner, &mut self.facts)
     }
 
     /// What is known, once all pieces were fed.
+    ///
+    /// # Errors
+    /// As [`Scanner::next_piece`].
     pub fn finish(mut self) -> Result<ScanFacts, ScanError> {
         self.scanner.finish();
         drain(&mut self.scanner, &mut self.facts)?;

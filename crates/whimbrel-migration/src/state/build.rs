@@ -1,47 +1,23 @@
 //! Files and rows brought together, and the state of each pair.
 
-use std::{
-    cmp::Ordering,
-    collections::{HashMap, HashSet},
-};
+use std::collections::{HashMap, HashSet};
 
-use super::{InfoRow, Overview, State, order, resolve};
+use super::{
+    Overview, State,
+    context::{Applied, Context},
+    order, resolve,
+};
 use crate::{
     finding::{Finding, FlywayCode},
-    history::{History, ReadRow, RowType},
+    history::{History, RowType},
     name::ScriptKind,
     script::{ResolvedScript, ScriptId},
     settings::{Settings, Target},
     version::Version,
 };
 
-/// A row with what the other rows say about it.
-struct Applied<'a> {
-    read: &'a ReadRow,
-    out_of_order: bool,
-    deleted: bool,
-}
-
-/// What the state of one script depends on besides itself.
-#[derive(Default)]
-struct Context<'a> {
-    last_resolved: Option<&'a Version>,
-    last_applied: Option<&'a Version>,
-    /// The highest version of any baseline row, deleted ones too: those count as long as any version is
-    /// applied.
-    applied_baseline: Option<&'a Version>,
-    pending_baseline: Option<&'a Version>,
-    /// None: no limit.
-    target: Option<&'a Version>,
-    /// `current` on a database without versions: everything is above it.
-    nothing_below_target: bool,
-    out_of_order: bool,
-    latest_runs: HashMap<&'a str, i32>,
-}
-
 /// Files by what matches them with rows.
 struct Resolved<'a> {
-    scripts: &'a [ResolvedScript],
     versioned: HashMap<(&'a Version, RowType), ScriptId>,
     repeatable: HashMap<String, ScriptId>,
 }
@@ -68,10 +44,10 @@ pub(super) fn overview<'a>(
             open.remove(&id);
         }
         if is_listed(applied) {
-            rows.push(context.applied_row(&resolved, applied, script));
+            rows.push(context.applied_row(scripts, applied, script));
         }
     }
-    rows.extend(open.into_iter().map(|id| context.open_row(&resolved, id)));
+    rows.extend(open.into_iter().map(|id| context.open_row(scripts, id)));
 
     for applied in &repeatable {
         let row = &applied.read.row;
@@ -93,9 +69,9 @@ pub(super) fn overview<'a>(
         {
             open.remove(&id);
         }
-        rows.push(context.applied_row(&resolved, applied, script));
+        rows.push(context.applied_row(scripts, applied, script));
     }
-    rows.extend(open.into_iter().map(|id| context.open_row(&resolved, id)));
+    rows.extend(open.into_iter().map(|id| context.open_row(scripts, id)));
 
     let rows = order::sorted(rows);
     let mut overview = Overview { rows, settings, baseline: context.effective_baseline() };
@@ -103,12 +79,6 @@ pub(super) fn overview<'a>(
         limit_to_next(&mut overview);
     }
     Ok(overview)
-}
-
-impl<'a> Applied<'a> {
-    fn version(&self) -> Option<&'a Version> {
-        self.read.version.as_ref()
-    }
 }
 
 /// A DELETE row that took a versioned row away is not shown itself.
@@ -121,7 +91,7 @@ fn resolve_scripts<'a>(
     scripts: &'a [ResolvedScript],
     context: &mut Context<'a>,
 ) -> Result<Resolved<'a>, Finding> {
-    let mut resolved = Resolved { scripts, versioned: HashMap::new(), repeatable: HashMap::new() };
+    let mut resolved = Resolved { versioned: HashMap::new(), repeatable: HashMap::new() };
     for id in resolve::distinct(scripts)? {
         let script = &scripts[id.index()];
         match (script.name.kind, script.version()) {
@@ -259,110 +229,6 @@ fn limit_to_next(overview: &mut Overview<'_>) {
         let is_open = row.applied.is_none() && matches!(row.state, State::Pending | State::Ignored);
         if is_open && row.version > Some(first) {
             row.state = State::AboveTarget;
-        }
-    }
-}
-
-impl<'a> Context<'a> {
-    fn is_latest(&self, applied: &Applied<'_>) -> bool {
-        let row = &applied.read.row;
-        self.latest_runs.get(row.description.as_str()) == Some(&row.installed_rank)
-    }
-
-    fn applied_row(
-        &self,
-        resolved: &Resolved<'a>,
-        applied: &Applied<'a>,
-        script: Option<ScriptId>,
-    ) -> InfoRow<'a> {
-        let script = script.map(|id| (id, &resolved.scripts[id.index()]));
-        let state = self.applied_state(applied, script.map(|(_, script)| script));
-        InfoRow { script, applied: Some(&applied.read.row), version: applied.version(), state }
-    }
-
-    fn open_row(&self, resolved: &Resolved<'a>, id: ScriptId) -> InfoRow<'a> {
-        let script = &resolved.scripts[id.index()];
-        InfoRow {
-            script: Some((id, script)),
-            applied: None,
-            version: script.version(),
-            state: self.open_state(script),
-        }
-    }
-
-    fn effective_baseline(&self) -> Option<&'a Version> {
-        self.applied_baseline.filter(|_| self.last_applied.is_some())
-    }
-
-    /// The state of a file without a row.
-    fn open_state(&self, script: &ResolvedScript) -> State {
-        let Some(version) = script.version() else { return State::Pending };
-        let baseline = self.effective_baseline().or(self.pending_baseline);
-        let is_baseline_script = script.name.kind == ScriptKind::Baseline;
-        match baseline.map(|baseline| version.cmp(baseline)) {
-            Some(Ordering::Less) => return State::BelowBaseline,
-            // On a database without a version the highest baseline script runs, but not where there ever was one.
-            Some(Ordering::Equal) if is_baseline_script && self.applied_baseline.is_none() => {
-                return State::Pending;
-            }
-            Some(Ordering::Equal) => return State::BaselineIgnored,
-            _ => {}
-        }
-        if self.nothing_below_target || self.target.is_some_and(|target| version > target) {
-            return State::AboveTarget;
-        }
-        if is_baseline_script {
-            return State::Ignored;
-        }
-        if !self.out_of_order && Some(version) < self.last_applied {
-            return State::Ignored;
-        }
-        State::Pending
-    }
-
-    /// The state of a row.
-    fn applied_state(&self, applied: &Applied<'_>, script: Option<&ResolvedScript>) -> State {
-        let row = &applied.read.row;
-        if applied.deleted {
-            return State::Deleted;
-        }
-        match row.row_type {
-            RowType::Baseline => return State::Baseline,
-            RowType::Schema | RowType::Delete => return State::Success,
-            _ => {}
-        }
-        let Some(script) = script else { return self.unresolved_state(applied) };
-        if !row.success {
-            return State::Failed;
-        }
-        if row.row_type.is_baseline() {
-            return State::Baseline;
-        }
-        if applied.version().is_none() {
-            return match self.is_latest(applied) {
-                false => State::Superseded,
-                true if script.checksum_matches(row.checksum) => State::Success,
-                true => State::Outdated,
-            };
-        }
-        if applied.out_of_order { State::OutOfOrder } else { State::Success }
-    }
-
-    fn unresolved_state(&self, applied: &Applied<'_>) -> State {
-        let row = &applied.read.row;
-        let version = applied.version();
-        if row.row_type.is_baseline() && !row.success {
-            return State::Failed;
-        }
-        if version.is_none() && !self.is_latest(applied) {
-            return if row.success { State::Superseded } else { State::Failed };
-        }
-        let is_past = version.is_none() || version < self.last_resolved;
-        match (is_past, row.success) {
-            (true, true) => State::Missing,
-            (true, false) => State::MissingFailed,
-            (false, true) => State::Future,
-            (false, false) => State::FutureFailed,
         }
     }
 }
