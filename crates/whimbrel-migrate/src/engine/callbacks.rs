@@ -25,33 +25,17 @@ pub(super) struct Around {
     pub(super) before: Event,
     pub(super) after: Event,
     pub(super) error: Event,
-    pub(super) finish: Event,
 }
 
-pub(super) const INFO: Around = Around {
-    before: Event::BeforeInfo,
-    after: Event::AfterInfo,
-    error: Event::AfterInfoError,
-    finish: Event::AfterInfoOperationFinish,
-};
-pub(super) const REPAIR: Around = Around {
-    before: Event::BeforeRepair,
-    after: Event::AfterRepair,
-    error: Event::AfterRepairError,
-    finish: Event::AfterRepairOperationFinish,
-};
-pub(super) const BASELINE: Around = Around {
-    before: Event::BeforeBaseline,
-    after: Event::AfterBaseline,
-    error: Event::AfterBaselineError,
-    finish: Event::AfterBaselineOperationFinish,
-};
-pub(super) const CLEAN: Around = Around {
-    before: Event::BeforeClean,
-    after: Event::AfterClean,
-    error: Event::AfterCleanError,
-    finish: Event::AfterCleanOperationFinish,
-};
+pub(super) const INFO: Around =
+    Around { before: Event::BeforeInfo, after: Event::AfterInfo, error: Event::AfterInfoError };
+pub(super) const REPAIR: Around =
+    Around { before: Event::BeforeRepair, after: Event::AfterRepair, error: Event::AfterRepairError };
+pub(super) const BASELINE: Around =
+    Around { before: Event::BeforeBaseline, after: Event::AfterBaseline, error: Event::AfterBaselineError };
+pub(super) const CLEAN: Around =
+    Around { before: Event::BeforeClean, after: Event::AfterClean, error: Event::AfterCleanError };
+
 impl Engine<'_> {
     /// Work with the callbacks of its events before and after it.
     pub(super) async fn around<T>(
@@ -63,7 +47,6 @@ impl Engine<'_> {
         match work(self).await {
             Ok(done) => {
                 self.fire(events.after).await?;
-                self.fire(events.finish).await?;
                 Ok(done)
             }
             Err(failure) => {

@@ -132,7 +132,9 @@ pub struct CleanReport {
 impl Engine<'_> {
     /// Every script and row with its state.
     pub async fn info(&mut self) -> Result<InfoReport, Failure> {
-        self.around(callbacks::INFO, async |engine| engine.look().await).await
+        let report = self.around(callbacks::INFO, async |engine| engine.look().await).await?;
+        self.fire(Event::AfterInfoOperationFinish).await?;
+        Ok(report)
     }
 
     async fn look(&mut self) -> Result<InfoReport, Failure> {
@@ -215,7 +217,6 @@ impl Engine<'_> {
             // A validation that finds something is an answer, and yet an error to its callbacks.
             self.fire(Event::AfterValidateError).await?;
         }
-        self.fire(Event::AfterValidateOperationFinish).await?;
         Ok(report)
     }
 
