@@ -387,12 +387,13 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// The schemas that a marker row of the history says were made for it.
+    /// The schemas that a marker row of the history says were made for it. Other rows may be such that nobody can go on
+    /// from them: `clean` is a way out.
     async fn schemas_of_ours(&mut self) -> Result<Vec<String>, Failure> {
-        let Some(history) = self.history().await? else { return Ok(Vec::new()) };
-        let markers: Vec<&str> = history
-            .rows()
-            .filter(|row| row.row_type == RowType::Schema)
+        let Some(rows) = self.rows().await? else { return Ok(Vec::new()) };
+        let markers: Vec<&str> = rows
+            .iter()
+            .filter(|row| row.installed_rank >= 0 && row.row_type == RowType::Schema)
             .map(|row| row.script.as_str())
             .collect();
         let schemas = std::iter::once(&self.table.schema).chain(&self.settings.more_schemas);
