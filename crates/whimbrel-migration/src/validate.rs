@@ -89,7 +89,8 @@ impl Check<'_, '_> {
     fn mismatch(&self, row: &InfoRow<'_>) -> Option<Finding> {
         let (applied, (_, script)) = (row.applied?, row.script?);
         // What lies at or below a baseline was never compared with its file.
-        if applied.row_type.is_synthetic() || (row.version.is_some() && row.version <= self.overview.baseline)
+        if applied.row_type == RowType::Delete
+            || (row.version.is_some() && row.version <= self.overview.baseline)
         {
             return None;
         }

@@ -24,7 +24,7 @@ pub struct Version {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VersionError {
     /// Something other than numbers with dots between them.
-    #[error("version may only contain 0..9 and . (dot): {text}")]
+    #[error("Version may only contain 0..9 and . (dot). Invalid version: {text}")]
     Malformed {
         /// The text with `_` read as `.`.
         text: String,

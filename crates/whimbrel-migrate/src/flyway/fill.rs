@@ -191,10 +191,10 @@ fn decisions(values: &Values, database: &mut DatabaseSettings) -> Result<(), Str
     if let Some(target) = values.text("target") {
         migration.target = target.parse().map_err(|error| format!("{error}"))?;
     }
-    if let Some(version) = values.filled("baselineVersion") {
+    if let Some(version) = values.text("baselineVersion") {
         migration.baseline_version = self::version(version)?;
     }
-    set(&mut migration.baseline_description, values.filled("baselineDescription").map(str::to_owned));
+    set(&mut migration.baseline_description, values.text("baselineDescription").map(str::to_owned));
     if values.text("ignoreMigrationPatterns").is_some() {
         let patterns = values.list("ignoreMigrationPatterns");
         migration.ignore_patterns = patterns
