@@ -125,8 +125,11 @@ pub(super) fn flyway_text(place: &Place, settings: &Settings, verb: &str, root: 
 
 /// The lines of `info` with their checksums, which only Flyway's API shows: from the same face, asked as a library.
 pub(super) fn flyway_lines(place: &Place, settings: &Settings, runtime: &tokio::runtime::Runtime) -> Value {
-    let Ok(invocation) = whimbrel_migrate::flyway::parse(&settings.flyway_arguments("info"), &login(place))
-    else {
+    // The callbacks of `info` have run: a second time they may fail.
+    let mut quiet = settings.0.clone();
+    quiet.insert("skipDefaultCallbacks".to_owned(), "true".to_owned());
+    let arguments = Settings(quiet).flyway_arguments("info");
+    let Ok(invocation) = whimbrel_migrate::flyway::parse(&arguments, &login(place)) else {
         return Value::Null;
     };
     let Some(settings) = invocation.settings else { return Value::Null };

@@ -4,7 +4,8 @@
 //! judged as well.
 
 use serde_json::Value;
-use whimbrel_migration::settings::IgnorePattern;
+use whimbrel_migration::encoding::Encoding;
+use whimbrel_migration::settings::{IgnorePattern, Target};
 use whimbrel_migration::version::Version;
 
 use super::compare::{Difference, text};
@@ -110,7 +111,8 @@ pub static REASONS: &[Reason] = &[
         applies: |situation, differences| {
             situation.fails_with(differences, "cannot run inside a transaction block")
                 || situation.fails_with(differences, "cannot be executed from a function")
-                || (situation.column == Column::Vector && is_concurrent(situation.content))
+                || situation.fails_with(differences, "cannot VACUUM from within a transaction")
+                || (situation.column == Column::Vector && differences.iter().all(is_run_outside))
         },
     },
     Reason {
@@ -124,9 +126,7 @@ pub static REASONS: &[Reason] = &[
         slug: "callbacks-after-the-rollback",
         why: "the callbacks of an error run after the rollback; Flyway runs them in the broken transaction, where they fail and hide the error",
         applies: |situation, differences| {
-            let after_rollback = ["afterEachMigrateError", "afterEachMigrateStatementError"];
-            situation.names().any(|name| after_rollback.iter().any(|event| name.starts_with(event)))
-                && differences.iter().all(|difference| difference.what.starts_with("SELECT"))
+            differences.iter().all(|difference| situation.is_work_of_error_callbacks(difference))
         },
     },
     Reason {
@@ -195,7 +195,8 @@ pub static REASONS: &[Reason] = &[
         slug: "long-description",
         why: "a description of more than 200 characters is shortened by every verb; there repair or baseline fails on it, or writes it whole (SQLite)",
         applies: |situation, differences| {
-            situation.fails_with(differences, "Unable to repair Schema History table")
+            situation.names().any(is_long_repeatable)
+                || situation.fails_with(differences, "Unable to repair Schema History table")
                 || situation.fails_with(differences, "Data too long for column 'description'")
                 || differences.iter().any(|difference| has_long_description(&difference.expected))
         },
@@ -208,7 +209,7 @@ pub static REASONS: &[Reason] = &[
                 || situation.fails_with(differences, "unable to decrease block depth")
                 || (situation.column == Column::Vector
                     && differences.iter().all(is_cut_elsewhere)
-                    && is_cut_otherwise(situation.content))
+                    && (is_cut_otherwise(situation.content) || differences.iter().all(never_ends)))
         },
     },
     Reason {
@@ -312,10 +313,12 @@ pub static REASONS: &[Reason] = &[
     },
     Reason {
         slug: "own-transactions",
-        why: "own verbs: a script's own BEGIN or COMMIT is refused unless it is declared",
-        applies: |situation, differences| {
-            situation.column == Column::Own
-                && said(differences, "would end the transaction that holds the script")
+        why: "a script's own BEGIN or COMMIT: own verbs refuse it unless it is declared; as flyway it runs, and where Flyway then fails on SQLite with its own COMMIT, this goes on",
+        applies: |situation, differences| match situation.column {
+            Column::Own => said(differences, "would end the transaction that holds the script"),
+            _ => ["no transaction is active", "cannot start a transaction within a transaction"]
+                .iter()
+                .any(|words| situation.fails_with(differences, words)),
         },
     },
     Reason {
@@ -354,6 +357,33 @@ impl Situation<'_> {
     fn calls_with(&self, name: &str) -> bool {
         let parameters = self.content.split(' ').filter_map(|word| word.strip_prefix('-')?.split_once('='));
         self.column == Column::Vector && parameters.into_iter().any(|(parameter, _)| parameter == name)
+    }
+
+    /// The contents of the files whose names begin with one of these.
+    fn contents(&self, beginnings: &[&str]) -> Vec<&str> {
+        let steps = self.case["steps"].as_array().into_iter().flatten();
+        let parts = std::iter::once(self.case).chain(steps);
+        let files = parts.filter_map(|part| part["files"].as_object()).flatten();
+        let named = files.filter(|(name, _)| {
+            let name = name.rsplit('/').next().unwrap_or_default();
+            beginnings.iter().any(|beginning| name.starts_with(beginning))
+        });
+        named.map(|(_, content)| text(content)).collect()
+    }
+
+    /// Whether all that we have more is what the callbacks of an error wrote or made.
+    fn is_work_of_error_callbacks(&self, difference: &Difference) -> bool {
+        let (Some(expected), Some(got)) = (difference.expected.as_array(), difference.got.as_array()) else {
+            return false;
+        };
+        let callbacks = self.contents(&["afterEachMigrateError", "afterEachMigrateStatementError"]);
+        let is_theirs = |made: &Value| {
+            let made = if made.is_array() { text(&made[0]) } else { text(made) };
+            let made = made.rsplit('.').next().unwrap_or_default();
+            !made.is_empty() && callbacks.iter().any(|callback| callback.contains(made))
+        };
+        let mut rest = expected.iter().peekable();
+        got.iter().all(|made| rest.next_if_eq(&made).is_some() || is_theirs(made)) && rest.next().is_none()
     }
 
     /// Whether there are two scripts and a baseline script of one version.
@@ -416,6 +446,11 @@ fn is_wrong(name: &str, value: &str) -> bool {
                 && value.split(',').any(|pattern| pattern.trim().parse::<IgnorePattern>().is_err())
         }
         "baselineVersion" => Version::parse(value).is_err(),
+        "target" => value.parse::<Target>().is_err(),
+        "encoding" => value.parse::<Encoding>().is_err(),
+        "placeholderPrefix" | "placeholderSuffix" => value.is_empty(),
+        // Flyway's command line says ERROR where its API, which was recorded, says CONFIGURATION.
+        "cleanDisabled" => !["true", "false"].iter().any(|word| value.eq_ignore_ascii_case(word)),
         _ => false,
     }
 }
@@ -427,11 +462,27 @@ fn has_one_failed_row_more(expected: &Value, got: &Value) -> bool {
         && got.last().is_some_and(|row| row["success"] == Value::Bool(false))
 }
 
-fn is_concurrent(script: &str) -> bool {
-    let script = script.to_uppercase();
-    ["REINDEX", "DETACH PARTITION"].iter().any(|word| script.contains(word))
-        && script.contains("CONCURRENTLY")
-        || script.contains("CLUSTER")
+/// Whether the same statements came out, and we take some out of the transaction that Flyway runs in one and the server
+/// refuses there, or passes over (`PRAGMA`).
+fn is_run_outside(difference: &Difference) -> bool {
+    let words =
+        ["CONCURRENTLY", "VACUUM", "CLUSTER", "FOREIGN_KEYS", "TABLESPACE", "PUBLICATION", "PREPARED"];
+    let (Some(expected), Some(got)) = (difference.expected.as_array(), difference.got.as_array()) else {
+        return false;
+    };
+    let is_taken_out = |(theirs, ours): (&Value, &Value)| {
+        let statement = text(&theirs[2]).to_uppercase();
+        (&theirs[0], &theirs[2], &theirs[3]) == (&ours[0], &ours[2], &ours[3])
+            && (theirs[1] == ours[1]
+                || theirs[1] == Value::Bool(true) && words.iter().any(|word| statement.contains(word)))
+    };
+    expected.len() == got.len() && expected.iter().zip(got).all(is_taken_out)
+}
+
+/// Whether we found something that has no end, which Flyway reads to the end of the file.
+fn never_ends(difference: &Difference) -> bool {
+    let ends = ["unterminated", "never closed", "never ended", "has no end"];
+    difference.got.as_str().is_some_and(|error| ends.iter().any(|words| error.contains(words)))
 }
 
 /// Whether both sides have the same text and cut it at other places, or one of them cannot cut it at all.
@@ -463,6 +514,7 @@ fn is_cut_otherwise(script: &str) -> bool {
         || pair(b'$', u8::is_ascii_digit)
         || pair(b'[', u8::is_ascii_alphabetic)
         || upper.matches("/*").count() > upper.matches("*/").count()
+        || upper.split("*/").any(|part| part.matches("/*").count() > 1)
         || upper.split(|letter: char| !letter.is_ascii_alphanumeric()).any(|word| word == "END")
         || script.matches('\'').count() % 2 == 1
 }
@@ -470,6 +522,12 @@ fn is_cut_otherwise(script: &str) -> bool {
 fn has_long_description(rows: &Value) -> bool {
     let mut rows = rows.as_array().into_iter().flatten();
     rows.any(|row| text(&row["description"]).chars().count() > 200)
+}
+
+/// Flyway runs such a script again and again: its row has the shortened description, and is never found to be its.
+fn is_long_repeatable(name: &str) -> bool {
+    let description = name.strip_prefix("R__").and_then(|rest| rest.split('.').next());
+    description.is_some_and(|description| description.encode_utf16().count() > 200)
 }
 
 fn version_of(name: &str) -> &str {

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use whimbrel_cli::env::Environment;
 use whimbrel_database::{Target, TargetError};
 use whimbrel_migration::settings::{IgnorePattern, OwnTransactions};
-use whimbrel_migration::version::{Version, VersionError};
+use whimbrel_migration::version::Version;
 
 use super::place::without_secrets;
 use super::values::Values;
@@ -210,12 +210,7 @@ fn decisions(values: &Values, database: &mut DatabaseSettings) -> Result<(), Str
 /// # Errors
 /// In Flyway's words where it is none.
 pub fn version(text: &str) -> Result<Version, String> {
-    Version::parse(text).map_err(|error| match error {
-        VersionError::Malformed { text } => {
-            format!("Version may only contain 0..9 and . (dot). Invalid version: {text}")
-        }
-        error => error.to_string(),
-    })
+    Version::parse(text).map_err(|error| error.to_string())
 }
 
 fn set<T>(field: &mut T, value: Option<T>) {
