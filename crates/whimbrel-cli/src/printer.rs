@@ -157,7 +157,8 @@ fn resolve(choice: ColorChoice, raw: &impl anstream::stream::RawStream) -> Color
 /// Nobody is left to tell when a stream is closed, so a failed write is a quiet end of the conversation.
 fn write_line(stream: &Stream, line: &str) {
     let Ok(mut stream) = stream.lock() else { return };
-    let _ = writeln!(stream, "{line}").and_then(|()| stream.flush());
+    // In one piece: lines of programs that share a stream stay whole.
+    let _ = stream.write_all(format!("{line}\n").as_bytes()).and_then(|()| stream.flush());
 }
 
 #[cfg(test)]
