@@ -94,4 +94,20 @@ impl Session {
     pub async fn unlock_and_reset(&mut self, table: &TableName) -> Result<Unlocked, DatabaseError> {
         on_engine!(&mut self.engine, engine => engine.unlock_and_reset(table).await)
     }
+
+    /// Gives the lock back, makes the session as good as new, and tries once to take the lock again, for the rows above a
+    /// rank: [`Session::unlock_and_reset`] and [`Session::try_lock_and_read`], in one round trip where the engine can.
+    pub async fn pass_on(
+        &mut self,
+        table: &TableName,
+        installed_rank: i32,
+    ) -> Result<(Unlocked, Option<Vec<HistoryRow>>), DatabaseError> {
+        if let Engine::Postgres(engine) = &mut self.engine {
+            let (unlocked, rows) = engine.pass_on(table, installed_rank).await?;
+            let rows = rows.map(|rows| history_rows(table, &rows)).transpose()?;
+            return Ok((unlocked, rows));
+        }
+        let unlocked = self.unlock_and_reset(table).await?;
+        Ok((unlocked, self.try_lock_and_read(table, installed_rank).await?))
+    }
 }

@@ -198,7 +198,7 @@ impl Postgres {
         let text =
             format!("{guard}; SET CONSTRAINTS ALL IMMEDIATE; {RESET_ROLE}; RESET ALL; {beginning}{insert}");
         let [written, committed] =
-            self.driver.ask_both(&text, "COMMIT").await.map_err(FinishError::CommitLost)?;
+            self.driver.ask_all([&text, "COMMIT"]).await.map_err(FinishError::CommitLost)?;
         match written {
             Ok(_) => FinishError::of_commit(committed),
             Err(error) if error.sqlstate() == Some("22012") => Err(FinishError::NotOurs),

@@ -103,23 +103,28 @@ impl Driver {
         }
     }
 
-    /// Two queries in one round trip, each with an answer of its own.
-    pub(crate) async fn ask_both(
+    /// Several queries in one round trip, each with an answer of its own.
+    pub(crate) async fn ask_all<const N: usize>(
         &mut self,
-        one: &str,
-        two: &str,
-    ) -> Result<[Result<Vec<Row>, DatabaseError>; 2], DatabaseError> {
+        queries: [&str; N],
+    ) -> Result<[Result<Vec<Row>, DatabaseError>; N], DatabaseError> {
         self.catch_up().await?;
-        self.send(one).await?;
-        self.send(two).await?;
-        let one = self.answer(Wanted::Rows).await?;
-        if let Some(error) = one.error.as_ref().filter(|error| error.is_connection_lost()) {
-            // Nothing comes behind the end of a session.
-            let ended = DatabaseError::ConnectionLost(error.to_string().into());
-            return Ok([one.error.map_or(Ok(one.rows), Err), Err(ended)]);
+        for query in queries {
+            self.send(query).await?;
         }
-        let two = self.answer(Wanted::Rows).await?;
-        Ok([one, two].map(|answer| answer.error.map_or(Ok(answer.rows), Err)))
+        let mut answers = queries.map(|_| Ok(Vec::new()));
+        let mut lost: Option<String> = None;
+        for into in &mut answers {
+            if let Some(why) = &lost {
+                // Nothing comes behind the end of a session.
+                *into = Err(DatabaseError::ConnectionLost(why.clone().into()));
+                continue;
+            }
+            let answer = self.answer(Wanted::Rows).await?;
+            lost = answer.error.as_ref().filter(|error| error.is_connection_lost()).map(ToString::to_string);
+            *into = answer.error.map_or(Ok(answer.rows), Err);
+        }
+        Ok(answers)
     }
 
     fn new(transport: Transport, silence: Option<Duration>) -> Self {

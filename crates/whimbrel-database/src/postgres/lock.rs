@@ -14,8 +14,7 @@ use crate::session::{Row, single, values};
 impl Postgres {
     /// Tries once to take the lock.
     pub(crate) async fn try_lock(&mut self, table: &TableName) -> Result<bool, DatabaseError> {
-        let query = format!("SELECT pg_catalog.pg_try_advisory_lock({})", sql::lock_key(table));
-        Ok(single(&self.query(&query).await?).is_some_and(|answer| is_true(&answer)))
+        Ok(is_taken(&self.query(&locking(table)).await?))
     }
 
     /// Both questions go together. Each is a transaction of its own, so that the rows are those under the lock,
@@ -25,12 +24,26 @@ impl Postgres {
         table: &TableName,
         installed_rank: i32,
     ) -> Result<Option<Vec<Row>>, DatabaseError> {
-        let lock = format!("SELECT pg_catalog.pg_try_advisory_lock({})", sql::lock_key(table));
+        let (lock, read) = self.locking_and_reading(table, installed_rank);
+        let [taken, rows] = self.driver.ask_all([&lock, &read]).await?;
+        if is_taken(&taken?) { rows.map(Some) } else { Ok(None) }
+    }
+
+    /// [`Self::unlock_and_reset`], then [`Self::try_lock_and_read`], in one round trip.
+    pub(crate) async fn pass_on(
+        &mut self,
+        table: &TableName,
+        installed_rank: i32,
+    ) -> Result<(Unlocked, Option<Vec<Row>>), DatabaseError> {
+        let (lock, read) = self.locking_and_reading(table, installed_rank);
+        let [given, taken, rows] = self.driver.ask_all([&self.unlocking(table), &lock, &read]).await?;
+        let unlocked = self.unlocked(&given?);
+        Ok((unlocked, if is_taken(&taken?) { Some(rows?) } else { None }))
+    }
+
+    fn locking_and_reading(&self, table: &TableName, installed_rank: i32) -> (String, String) {
         let read = whimbrel_migration::sql::select_rows_after(table, installed_rank);
-        let (lock, read) = (self.ours(&lock), self.ours(&read));
-        let [locked, rows] = self.driver.ask_both(&lock, &read).await?;
-        let is_locked = single(&locked?).is_some_and(|answer| is_true(&answer));
-        if is_locked { rows.map(Some) } else { Ok(None) }
+        (self.ours(&locking(table)).into_owned(), self.ours(&read).into_owned())
     }
 
     /// Who holds the lock, if it still is held.
@@ -74,21 +87,37 @@ impl Postgres {
 
     /// Gives the lock back and makes the session as good as new, in one round trip.
     pub(crate) async fn unlock_and_reset(&mut self, table: &TableName) -> Result<Unlocked, DatabaseError> {
-        let unlock = format!(
-            "SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_advisory_unlock({}); \
-             SELECT pg_catalog.pg_advisory_unlock_all(); ",
-            sql::lock_key(table)
-        );
+        let rows = self.plain(&self.unlocking(table)).await?;
+        Ok(self.unlocked(&rows))
+    }
+
+    fn unlocking(&self, table: &TableName) -> String {
         // Roles first: the right to take things back is the login role's.
-        let rows = self.plain(&format!("{RESET_ROLE}; {unlock}{}", self.reset_statements())).await?;
-        let Some([backend, held]) = rows.first().map(Vec::as_slice) else { return Ok(Unlocked::Lost) };
+        format!(
+            "{RESET_ROLE}; SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_advisory_unlock({}); \
+             SELECT pg_catalog.pg_advisory_unlock_all(); {}",
+            sql::lock_key(table),
+            self.reset_statements()
+        )
+    }
+
+    fn unlocked(&self, rows: &[Row]) -> Unlocked {
+        let Some([backend, held]) = rows.first().map(Vec::as_slice) else { return Unlocked::Lost };
         let same_backend = backend.as_deref() == Some(self.backend.to_string().as_str());
-        Ok(match held.as_deref() {
+        match held.as_deref() {
             _ if !same_backend => Unlocked::OtherBackend,
             Some("t") => Unlocked::Held,
             _ => Unlocked::Lost,
-        })
+        }
     }
+}
+
+fn locking(table: &TableName) -> String {
+    format!("SELECT pg_catalog.pg_try_advisory_lock({})", sql::lock_key(table))
+}
+
+fn is_taken(rows: &[Row]) -> bool {
+    single(rows).is_some_and(|answer| is_true(&answer))
 }
 
 /// `RESET ALL` leaves the role alone.

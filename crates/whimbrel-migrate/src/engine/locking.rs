@@ -94,10 +94,14 @@ impl Engine<'_> {
         self.say(Level::Info, Event::Waiting, &message);
     }
 
-    /// Gives the lock back and cleans the session for the next script.
+    /// Gives the lock back and cleans the session.
     pub(super) async fn unlock(&mut self) -> Result<(), Failure> {
         let unlocked = self.session.unlock_and_reset(&self.table).await;
-        match unlocked.map_err(Failure::database("give the lock back"))? {
+        self.judge_unlocked(unlocked.map_err(Failure::database("give the lock back"))?)
+    }
+
+    fn judge_unlocked(&self, unlocked: Unlocked) -> Result<(), Failure> {
+        match unlocked {
             Unlocked::Held => Ok(()),
             Unlocked::OtherBackend => Err(Failure::Pooler { engine: self.session.target().engine }),
             Unlocked::Lost => {
@@ -114,21 +118,42 @@ impl Engine<'_> {
         }
     }
 
-    /// Between two scripts: gives the lock back, and leaves it alone for a while if somebody else tries to get it. The
-    /// moment between two scripts is too short to be met by chance.
-    pub(super) async fn unlock_between_scripts(&mut self) -> Result<(), Failure> {
-        if self.looked_for_others.elapsed() < LOOK {
-            return self.unlock().await;
+    /// Between two scripts: gives the lock back, cleans the session, and takes the lock like [`Engine::lock_and_read`]. It is
+    /// left alone for a while if somebody else tries to get it: the moment between is too short to be met by chance.
+    pub(super) async fn relock_and_read(&mut self, above: Option<i32>) -> Result<Vec<HistoryRow>, Failure> {
+        let may_go_on = self.patience.check();
+        let is_awaited = may_go_on.is_ok() && self.is_awaited().await?;
+        let Some(rank) = above.filter(|_| may_go_on.is_ok() && !is_awaited) else {
+            self.unlock().await?;
+            may_go_on?;
+            if is_awaited {
+                self.say(Level::Info, Event::Waiting, "another runner waits for the lock: it has its turn");
+                self.patience.sleep(TURN).await?;
+                self.looked_for_others = Instant::now();
+            }
+            return self.lock_and_read(above).await;
+        };
+        let passed_on = self.session.pass_on(&self.table, rank).await;
+        let (unlocked, rows) =
+            passed_on.map_err(Failure::database("give the lock back and take it again"))?;
+        if let Err(failure) = self.judge_unlocked(unlocked) {
+            self.unlock_quietly().await;
+            return Err(failure);
         }
-        let is_awaited = self.session.is_awaited(&self.table).await;
-        let is_awaited = is_awaited.map_err(Failure::database("look who waits for the lock"))?;
-        self.unlock().await?;
-        if is_awaited {
-            self.say(Level::Info, Event::Waiting, "another runner waits for the lock: it has its turn");
-            self.patience.sleep(TURN).await?;
+        match rows {
+            Some(rows) => Ok(rows),
+            None => self.lock_and_read(above).await,
+        }
+    }
+
+    /// Whether somebody else tries to get the lock. Looked at once in a while.
+    async fn is_awaited(&mut self) -> Result<bool, Failure> {
+        if self.looked_for_others.elapsed() < LOOK {
+            return Ok(false);
         }
         self.looked_for_others = Instant::now();
-        Ok(())
+        let is_awaited = self.session.is_awaited(&self.table).await;
+        is_awaited.map_err(Failure::database("look who waits for the lock"))
     }
 
     /// Gives the lock back after a failure, which must not be hidden by another one.

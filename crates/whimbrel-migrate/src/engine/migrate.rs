@@ -126,14 +126,15 @@ impl Engine<'_> {
     /// Applies what is pending, one script after the other, each under the lock.
     async fn apply_all(&mut self) -> Result<(), Failure> {
         let mut course: Option<Course> = None;
+        self.patience.check()?;
+        let mut news = self.lock_and_read(None).await?;
         loop {
-            self.patience.check()?;
             // The first look reads all rows, under the lock too; later ones only whether there are new ones.
-            let known = course.as_ref().map(|course: &Course| course.last_rank);
-            let still_holds = self.lock_and_read(known).await?.is_empty() && known.is_some();
+            let still_holds = course.is_some() && news.is_empty();
             let done = self.next_script(&mut course, still_holds).await;
-            match done {
-                Ok(true) => self.unlock_between_scripts().await?,
+            let known = course.as_ref().map(|course| course.last_rank);
+            news = match done {
+                Ok(true) => self.relock_and_read(known).await?,
                 Ok(false) => {
                     self.unlock().await?;
                     break;
@@ -144,8 +145,10 @@ impl Engine<'_> {
                         return Err(failure);
                     }
                     self.pause_before_retry(&failure).await?;
+                    self.patience.check()?;
+                    self.lock_and_read(known).await?
                 }
-            }
+            };
         }
         if self.repeatables_begun { Ok(()) } else { self.fire(name::Event::AfterVersioned).await }
     }
