@@ -271,6 +271,37 @@ fn row_37_to_39_what_a_script_leaves_in_the_session_reaches_nobody() {
 }
 
 #[test]
+fn row_38_another_role_that_a_script_takes_on_outside_of_a_transaction_keeps_nothing_from_being_recorded() {
+    let shop = Shop::new(&[
+        (
+            "V1__a.sql",
+            "SET ROLE pg_monitor;\nSELECT pg_catalog.set_config('search_path', '', false);\n\
+             CREATE TEMP TABLE who AS SELECT current_user AS who;\nRESET ROLE;\n\
+             CREATE TABLE public.a AS SELECT who FROM pg_temp.who;\n",
+        ),
+        ("V1__a.sql.conf", "executeInTransaction=false\n"),
+        ("V2__b.sql", "SET ROLE pg_monitor;\nSELECT 1/0;\n"),
+        ("V2__b.sql.conf", "executeInTransaction=false\n"),
+    ]);
+    let name = &shop.database.name;
+    shop.database.ask(&format!(
+        "GRANT pg_monitor TO \"{}\"; GRANT TEMP ON DATABASE \"{name}\" TO pg_monitor",
+        shop.database.user
+    ));
+    let failed = shop.migrate(&[]).expect_code(8);
+    assert!(failed.says("22012") && failed.says("1 of its 2 statements"), "{}", failed.said());
+    assert_eq!(shop.database.ask("SELECT who FROM a"), "pg_monitor");
+    assert_eq!(
+        shop.database.ask("SELECT string_agg(success::text, ' ') FROM flyway_schema_history"),
+        "true false"
+    );
+    assert_eq!(
+        shop.database.ask("SELECT script, statements_done FROM whimbrel_script_progress"),
+        "V2__b.sql|1"
+    );
+}
+
+#[test]
 fn row_35_discard_all_gives_the_lock_away_and_is_told() {
     let shop = Shop::new(&[("V1__a.sql", "DISCARD ALL;\n"), ("V2__b.sql", "CREATE TABLE b (id int);\n")]);
     let ended = shop.migrate(&[]).expect_code(0);

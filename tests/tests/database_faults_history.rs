@@ -56,3 +56,28 @@ fn row_79_a_callback_that_fails_takes_its_script_along_and_nothing_else() {
     assert!(ended.says("22012") && ended.says("afterMigrate"), "{}", ended.said());
     assert_eq!(shop.database.version().as_deref(), Some("2"));
 }
+
+#[test]
+fn row_52_a_table_that_only_has_the_name_of_a_history_is_told_and_left_alone() {
+    let shop = Shop::new(&[("V1__a.sql", "CREATE TABLE a (id int);\n")]);
+    for (make, part) in [
+        ("CREATE TABLE flyway_schema_history (id int)", "\"installed_rank\" does not exist"),
+        (
+            "CREATE TABLE flyway_schema_history AS SELECT 1 AS installed_rank, '1' AS version, NULL AS description, \
+             'SQL' AS type, 'V1__a.sql' AS script, 0 AS checksum, 'me' AS installed_by, now() AS installed_on, \
+             0 AS execution_time, true AS success",
+            "the row with installed_rank 1",
+        ),
+    ] {
+        let user = &shop.database.user;
+        shop.database.ask(&format!("{make}; ALTER TABLE flyway_schema_history OWNER TO \"{user}\""));
+        for verb in ["migrate", "info", "repair"] {
+            let refused = shop.run(verb, &[]).expect_code(6);
+            let told = refused.says("is no schema history") && refused.says(part) && refused.says("by hand");
+            assert!(told, "{}", refused.said());
+        }
+        shop.database.ask("DROP TABLE flyway_schema_history");
+    }
+    assert_eq!(shop.database.ask("SELECT to_regclass('a') IS NULL"), "t");
+    shop.migrate(&[]).expect_code(0);
+}

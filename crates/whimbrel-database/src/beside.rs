@@ -2,6 +2,7 @@
 
 use whimbrel_migration::sql::{TableName, quote_literal};
 
+use crate::engine::Engine;
 use crate::error::DatabaseError;
 use crate::session::{Row, Session};
 
@@ -14,14 +15,23 @@ impl Session {
         }
     }
 
-    /// Writes into a table of ours, which is made if need be.
+    /// Writes into a table of ours, which is made if need be: as the login role, also where a script has its hands on the
+    /// session. Inside of a transaction its COMMIT has to be next.
     pub(crate) async fn write_beside(&mut self, create: &str, write: &str) -> Result<(), DatabaseError> {
-        match self.query(write).await {
+        match self.query_amid(write).await {
             Err(error) if error.is_undefined_table() => {
-                self.query(create).await?;
-                self.query(write).await.map(drop)
+                self.query_amid(create).await?;
+                self.query_amid(write).await.map(drop)
             }
             other => other.map(drop),
+        }
+    }
+
+    async fn query_amid(&mut self, sql: &str) -> Result<Vec<Row>, DatabaseError> {
+        match &mut self.engine {
+            Engine::Postgres(engine) => engine.query_amid(sql).await,
+            // A role that is taken on there leaves the rights that the user has.
+            Engine::MySql(_) | Engine::Sqlite(_) => self.query(sql).await,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::history::NotAHistory;
 use crate::target::EngineKind;
 
 /// A boxed cause of another crate's type.
@@ -125,6 +126,8 @@ pub enum Condition {
     DiskFull,
     /// There is no such table.
     UndefinedTable,
+    /// There is no such column.
+    UndefinedColumn,
     /// The file cannot be opened.
     CannotOpen,
     /// Anything else.
@@ -143,6 +146,7 @@ fn of_postgres(sqlstate: &str) -> Condition {
         "55P04" => Condition::EnumTooNew,
         "53100" => Condition::DiskFull,
         "42P01" => Condition::UndefinedTable,
+        "42703" => Condition::UndefinedColumn,
         _ => Condition::Other,
     }
 }
@@ -158,6 +162,7 @@ fn of_mysql(code: i32) -> Condition {
         1044 | 1142 | 1143 | 1227 | 1370 | 1419 => Condition::NoRight,
         1021 => Condition::DiskFull,
         1146 => Condition::UndefinedTable,
+        1054 => Condition::UndefinedColumn,
         _ => Condition::Other,
     }
 }
@@ -175,6 +180,7 @@ fn of_sqlite(code: i32, message: &str) -> Condition {
             Condition::NotInTransaction
         }
         _ if message.starts_with("no such table") => Condition::UndefinedTable,
+        _ if message.starts_with("no such column") => Condition::UndefinedColumn,
         _ => Condition::Other,
     }
 }
@@ -191,6 +197,9 @@ pub enum DatabaseError {
     /// The server answered something that we did not expect. The session must not be used any more.
     #[error("the database's answer was not understood")]
     Protocol(#[source] BoxError),
+    /// What should be the schema history is something else. The session can go on.
+    #[error(transparent)]
+    NotAHistory(NotAHistory),
 }
 
 impl DatabaseError {
@@ -198,7 +207,7 @@ impl DatabaseError {
     pub fn server(&self) -> Option<&ServerError> {
         match self {
             Self::Server(error) => Some(error),
-            Self::ConnectionLost(_) | Self::Protocol(_) => None,
+            Self::ConnectionLost(_) | Self::Protocol(_) | Self::NotAHistory(_) => None,
         }
     }
 
@@ -222,6 +231,7 @@ impl DatabaseError {
         match self {
             Self::Server(error) => error.ends_session(),
             Self::ConnectionLost(_) | Self::Protocol(_) => true,
+            Self::NotAHistory(_) => false,
         }
     }
 }
@@ -299,6 +309,7 @@ mod tests {
             ("", 9, "interrupted", Condition::Ended),
             ("42S02", 1146, "", Condition::UndefinedTable),
             ("", 1, "no such table: a", Condition::UndefinedTable),
+            ("42S22", 1054, "", Condition::UndefinedColumn),
             ("", 1, "cannot VACUUM from within a transaction", Condition::NotInTransaction),
             ("42601", 0, "no such table", Condition::Other),
         ] {

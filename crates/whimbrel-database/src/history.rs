@@ -4,16 +4,18 @@ use whimbrel_migration::history::{HistoryRow, NewRow};
 use whimbrel_migration::sql::{self, TableName};
 
 use crate::engine::on_engine;
-use crate::error::DatabaseError;
+use crate::error::{Condition, DatabaseError};
 use crate::session::{Row, Session, single};
 use crate::transaction::TransactionId;
 
-/// One row whose columns have other types than the history's.
+/// A table of the history's name that cannot be read as one.
 #[derive(Debug, thiserror::Error)]
-#[error("a row of {table} does not look like a row of the schema history")]
-pub struct HistoryRowError {
+#[error("{table} is no schema history as Flyway makes it: {why}")]
+pub struct NotAHistory {
     /// The quoted table.
     pub table: String,
+    /// What is wrong with it.
+    pub why: String,
 }
 
 /// A script's transaction did not come to its end.
@@ -50,9 +52,9 @@ impl Session {
         table: &TableName,
     ) -> Result<Option<Vec<HistoryRow>>, DatabaseError> {
         match self.query(&sql::select_rows(table)).await {
-            Ok(rows) => rows.iter().map(|row| history_row(table, row)).collect::<Result<_, _>>().map(Some),
+            Ok(rows) => history_rows(table, &rows).map(Some),
             Err(error) if error.is_undefined_table() => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => Err(unreadable(table, error)),
         }
     }
 
@@ -63,7 +65,7 @@ impl Session {
         installed_rank: i32,
     ) -> Result<Vec<HistoryRow>, DatabaseError> {
         let rows = self.query(&sql::select_rows_after(table, installed_rank)).await?;
-        rows.iter().map(|row| history_row(table, row)).collect()
+        history_rows(table, &rows)
     }
 
     /// Adds a row. Inside the script's transaction it becomes part of it.
@@ -107,6 +109,20 @@ pub(crate) fn history_rows(table: &TableName, rows: &[Row]) -> Result<Vec<Histor
 
 fn history_row(table: &TableName, row: &Row) -> Result<HistoryRow, DatabaseError> {
     let values: Vec<Option<&str>> = row.iter().map(Option::as_deref).collect();
-    sql::read_row(&values)
-        .ok_or_else(|| DatabaseError::Protocol(HistoryRowError { table: table.quoted() }.into()))
+    sql::read_row(&values).ok_or_else(|| {
+        let rank = values.first().copied().flatten().unwrap_or("NULL");
+        let why = format!("the row with installed_rank {rank} has a value that Flyway never writes");
+        DatabaseError::NotAHistory(NotAHistory { table: table.quoted(), why })
+    })
+}
+
+/// A column that is missing makes it another table than Flyway's.
+fn unreadable(table: &TableName, error: DatabaseError) -> DatabaseError {
+    match error.server() {
+        Some(server) if server.condition() == Condition::UndefinedColumn => {
+            let why = server.message.clone();
+            DatabaseError::NotAHistory(NotAHistory { table: table.quoted(), why })
+        }
+        _ => error,
+    }
 }

@@ -30,7 +30,7 @@ pub use cancel::{CancelError, Canceller};
 pub use connecting::{ConnectRetry, ConnectSettings, SessionFacts};
 pub use engine::Capabilities;
 pub use error::{BoxError, Condition, ConnectError, ConnectErrorKind, DatabaseError, ServerError};
-pub use history::{FinishError, HistoryRowError};
+pub use history::{FinishError, NotAHistory};
 pub use indexes::IndexState;
 pub use limits::StatementLimits;
 pub use lock::{LockHolder, Unlocked};

@@ -153,6 +153,7 @@ impl Failure {
             Self::Connect(error) if error.kind == ConnectErrorKind::Tls => ErrorKind::DatabaseUnreachable,
             Self::Connect(_) => ErrorKind::DatabaseUnreachable,
             Self::Database { error, .. } if error.is_connection_lost() => ErrorKind::DatabaseUnreachable,
+            Self::Database { error: DatabaseError::NotAHistory(_), .. } => ErrorKind::HistoryDisagrees,
             Self::Database { .. } => ErrorKind::No,
             Self::Set(SetError::Refused(finding)) => kind_of(std::slice::from_ref(finding)),
             Self::Set(SetError::Files(FilesError::ChangedMidway(_))) => ErrorKind::ScriptPartlyKept,
@@ -201,6 +202,10 @@ impl Failure {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Connect(error) => connect_hint(error.kind).into_iter().map(str::to_owned).collect(),
+            Self::Database { error: DatabaseError::NotAHistory(_), .. } => vec![
+                "compare the table with one that Flyway made, and correct it by hand; or name another one as history"
+                    .to_owned(),
+            ],
             Self::Database { error, .. } => error.server().and_then(server_hint).into_iter().collect(),
             Self::Set(SetError::Refused(finding)) => finding.next_step.clone().into_iter().collect(),
             Self::Refused(findings) => next_steps(findings),
@@ -224,6 +229,9 @@ impl Failure {
             }
             Self::Set(SetError::Files(FilesError::ChangedMidway(_))) => {
                 vec!["undo by hand what was kept, run repair, then run migrate again".to_owned()]
+            }
+            Self::Set(SetError::NoLocation(_)) => {
+                vec!["correct the locations of the database, or make the folder".to_owned()]
             }
             Self::Set(_) | Self::Stopped(_) => Vec::new(),
         }

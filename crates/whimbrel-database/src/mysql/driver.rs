@@ -213,6 +213,7 @@ fn classify_connect_error(error: sqlx::Error) -> (ConnectErrorKind, BoxError) {
         error => match database_error(error) {
             DatabaseError::Server(error) => error.into(),
             DatabaseError::ConnectionLost(error) | DatabaseError::Protocol(error) => error,
+            error @ DatabaseError::NotAHistory(_) => error.into(),
         },
     };
     (kind, cause)

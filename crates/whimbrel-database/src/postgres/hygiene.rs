@@ -8,6 +8,7 @@ use super::lock::RESET_ROLE;
 use super::{Postgres, read_facts};
 use crate::connecting::SessionFacts;
 use crate::error::DatabaseError;
+use crate::session::Row;
 
 /// Since PostgreSQL 14 a backend looks now and then whether its client still is there.
 const CHECKS_CLIENT: u32 = 140_000;
@@ -33,6 +34,14 @@ impl Postgres {
             true => Cow::Owned(format!("SET LOCAL search_path = pg_catalog; {sql}")),
             false => Cow::Borrowed(sql),
         }
+    }
+
+    /// SQL of ours while a script has its hands on the session: as the login role and by settings of its own, which end with
+    /// the transaction.
+    pub(crate) async fn query_amid(&mut self, sql: &str) -> Result<Vec<Row>, DatabaseError> {
+        let settings = "SET LOCAL ROLE NONE; SET LOCAL search_path = pg_catalog; SET LOCAL lock_timeout = 0; \
+             SET LOCAL statement_timeout = 0";
+        self.plain(&format!("{settings}; {sql}")).await
     }
 
     /// Runs the SQL that the session begins with and keeps it, and looks again at what it may have changed.

@@ -10,13 +10,15 @@ use crate::sizes::TableFacts;
 use crate::waiting::Blocker;
 
 impl Postgres {
-    /// The state of an index. The name is as in SQL: quoted where need be, qualified or found by the search path.
+    /// The state of an index. The name is as in SQL: quoted where need be, qualified or found by the search path, which
+    /// therefore is left as it is.
     pub(crate) async fn index_state(&mut self, name: &str) -> Result<IndexState, DatabaseError> {
         let query = format!(
-            "SELECT i.indisvalid FROM pg_catalog.pg_index i WHERE i.indexrelid = pg_catalog.to_regclass({})",
+            "SELECT i.indisvalid FROM pg_catalog.pg_index i \
+             WHERE i.indexrelid OPERATOR(pg_catalog.=) pg_catalog.to_regclass({})",
             quote_literal(name)
         );
-        Ok(match single(&self.query(&query).await?).as_deref() {
+        Ok(match single(&self.plain(&query).await?).as_deref() {
             None => IndexState::Absent,
             Some("t") => IndexState::Valid,
             Some(_) => IndexState::Invalid,
@@ -41,7 +43,7 @@ impl Postgres {
         Ok(self.query(query).await?.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
     }
 
-    /// Rows and bytes of these tables (or indexes), named as in SQL.
+    /// Rows and bytes of these tables (or indexes), named as in SQL, so that the search path is left as it is.
     pub(crate) async fn table_facts(&mut self, names: &[String]) -> Result<Vec<TableFacts>, DatabaseError> {
         let literals: Vec<String> = names
             .iter()
@@ -49,14 +51,16 @@ impl Postgres {
             .map(|(index, name)| format!("({index}, {})", quote_literal(name)))
             .collect();
         let query = format!(
-            "SELECT c.reltuples::pg_catalog.int8, pg_catalog.pg_total_relation_size(c.oid) + COALESCE((\
-             SELECT pg_catalog.sum(pg_catalog.pg_total_relation_size(t.relid)) \
-             FROM pg_catalog.pg_partition_tree(c.oid) t WHERE t.relid <> c.oid), 0)::pg_catalog.int8 \
+            "SELECT c.reltuples::pg_catalog.int8, pg_catalog.pg_total_relation_size(c.oid) \
+             OPERATOR(pg_catalog.+) COALESCE((SELECT pg_catalog.sum(pg_catalog.pg_total_relation_size(t.relid)) \
+             FROM pg_catalog.pg_partition_tree(c.oid) t \
+             WHERE t.relid OPERATOR(pg_catalog.<>) c.oid), 0)::pg_catalog.int8 \
              FROM (VALUES {}) AS n(place, name) \
-             LEFT JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(n.name) ORDER BY n.place",
+             LEFT JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(n.name) \
+             ORDER BY n.place",
             literals.join(", ")
         );
-        Ok(self.query(&query).await?.into_iter().map(facts).collect())
+        Ok(self.plain(&query).await?.into_iter().map(facts).collect())
     }
 
     /// Who keeps the backend waiting right now.

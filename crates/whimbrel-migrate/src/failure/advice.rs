@@ -96,7 +96,7 @@ pub(super) fn server_hint(error: &ServerError) -> Option<String> {
         }
         Condition::DiskFull => "the disk is full",
         Condition::CannotOpen => "look at the path, and whether its folder may be written",
-        Condition::UndefinedTable | Condition::Other => return None,
+        Condition::UndefinedTable | Condition::UndefinedColumn | Condition::Other => return None,
     };
     Some(hint.to_owned())
 }

@@ -258,5 +258,6 @@ fn failed(error: DatabaseError) -> Failed {
         }
         DatabaseError::ConnectionLost(error) => (ConnectErrorKind::Unreachable, error),
         DatabaseError::Protocol(error) => (ConnectErrorKind::Other, error),
+        error @ DatabaseError::NotAHistory(_) => (ConnectErrorKind::Other, error.into()),
     }
 }
