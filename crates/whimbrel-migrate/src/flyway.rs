@@ -116,7 +116,7 @@ async fn run_verbs(printer: &Printer, invocation: &Invocation, edition: &Cell<bo
         match invocation {
             Invocation { version: true, .. } => printer.line(headline()),
             // Flyway says nothing at all then.
-            Invocation { json: true, .. } => {}
+            Invocation { json: true, .. } | Invocation { quiet: true, .. } => {}
             _ => printer.line(text::USAGE),
         }
         return exit::ExitCode::Done;
@@ -211,7 +211,8 @@ async fn run_one(
     let reporter = Reporter::silent(printer.clone(), settings.common.run_id.clone());
     if !json {
         console.begin();
-        reporter.listen(Box::new(text::Lines::new(console.clone(), settings, place.clone())));
+        let ids_only = filter.ids_only && settings.verb == Verb::Info;
+        reporter.listen(Box::new(text::Lines::new(console.clone(), settings, place.clone(), ids_only)));
     }
     let mut run = run::carry_out(&reporter, settings, stop).await;
     for turn in &mut run.turns {

@@ -63,7 +63,7 @@ impl FileRules {
         if let Some(prefix) = filled("undoSqlMigrationPrefix") {
             naming.undo_prefix = Some(prefix);
         }
-        replace(&mut naming.separator, filled("sqlMigrationSeparator"));
+        replace(&mut naming.separator, value("sqlMigrationSeparator"));
         let suffixes = list(&value("sqlMigrationSuffixes").unwrap_or_default());
         replace(&mut naming.suffixes, Some(suffixes).filter(|suffixes| !suffixes.is_empty()));
         if let Some(encoding) = filled("encoding") {

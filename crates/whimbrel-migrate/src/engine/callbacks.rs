@@ -10,6 +10,7 @@
 //! A callback whose statements cannot run in a transaction runs without one. In a dry run none runs: those around a
 //! verb and a script are kept for whoever shows them.
 
+use whimbrel_migration::finding::Finding;
 use whimbrel_migration::name::Event;
 use whimbrel_migration::plan::{self, RunMode};
 use whimbrel_migration::script::ScriptId;
@@ -35,8 +36,34 @@ pub(super) const BASELINE: Around =
     Around { before: Event::BeforeBaseline, after: Event::AfterBaseline, error: Event::AfterBaselineError };
 pub(super) const CLEAN: Around =
     Around { before: Event::BeforeClean, after: Event::AfterClean, error: Event::AfterCleanError };
+pub(super) const UNDO: Around =
+    Around { before: Event::BeforeUndo, after: Event::AfterUndo, error: Event::AfterUndoError };
+
+/// What would have its place inside an undo, where nothing is called.
+const INSIDE_AN_UNDO: [Event; 6] = [
+    Event::BeforeEachUndo,
+    Event::BeforeEachUndoStatement,
+    Event::AfterEachUndoStatement,
+    Event::AfterEachUndoStatementError,
+    Event::AfterEachUndo,
+    Event::AfterEachUndoError,
+];
 
 impl Engine<'_> {
+    /// A callback that would be passed over in silence is refused.
+    pub(super) fn refuse_undo_callbacks(&self) -> Result<(), Failure> {
+        let found = INSIDE_AN_UNDO.iter().find_map(|event| self.set.callbacks(*event).first());
+        let Some(id) = found else { return Ok(()) };
+        let script = &self.set.script(*id).script;
+        Err(Finding::error(
+            "undo-callback",
+            format!("{script} would not run: an undo calls nothing at its scripts"),
+        )
+        .in_script(script.clone())
+        .next_step("put what it does into the undo scripts; beforeUndo and afterUndo run")
+        .into())
+    }
+
     /// Work with the callbacks of its events before and after it.
     pub(super) async fn around<T>(
         &mut self,

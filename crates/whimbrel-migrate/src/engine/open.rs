@@ -169,7 +169,7 @@ async fn with_scripts(
     let facts = session.facts().clone();
     let dialect = facts.dialect;
     let product = format!("{} {}", dialect.name(), short_version(&facts.server_version));
-    let schema = settings.schema.clone().or_else(|| facts.schema.clone());
+    let schema = settings.schema.clone().or_else(|| facts.schema.clone()).or_else(|| only_schema(&facts));
     reporter
         .line(Level::Info, report::Event::Connected)
         .with("product", product)
@@ -239,6 +239,17 @@ async fn no_such_file(session: &mut Session, schema: &str) -> Option<Finding> {
 fn short_version(version: &str) -> String {
     let numbers = version.split(|letter: char| !letter.is_ascii_digit()).filter(|part| !part.is_empty());
     numbers.take(2).collect::<Vec<_>>().join(".")
+}
+
+/// The one schema that the search path of PostgreSQL names, which is not there yet (`currentSchema` of a URL).
+fn only_schema(facts: &SessionFacts) -> Option<String> {
+    let path = facts.search_path.trim();
+    let name = match path.strip_prefix('"').and_then(|path| path.strip_suffix('"')) {
+        Some(quoted) => quoted.replace("\"\"", "\""),
+        None => path.to_owned(),
+    };
+    let is_one = !name.is_empty() && !name.starts_with('$') && !path.contains(',');
+    (facts.dialect == Dialect::PostgreSql && is_one).then_some(name)
 }
 
 /// Nothing says where the history belongs.

@@ -1,6 +1,6 @@
 //! What is said about a script that runs, and what of it is kept in mind for the record of the run.
 
-use whimbrel_migration::plan::Step;
+use whimbrel_migration::plan::{RunMode, Step};
 use whimbrel_migration::record::{ScriptOutcome, ScriptRecord};
 use whimbrel_migration::script::ScriptId;
 use whimbrel_migration::version::Version;
@@ -27,6 +27,13 @@ impl Engine<'_> {
         self.started(step).say(&format!("applying {}", script.script));
     }
 
+    /// Whether the script was meant to run outside of a transaction, or has to.
+    fn is_non_transactional(&self, step: &Step) -> bool {
+        let conf = &self.set.script(step.id).conf;
+        let meant = conf.execute_in_transaction.unwrap_or(self.settings.migration.execute_in_transaction);
+        step.run == RunMode::StatementByStatement || !meant
+    }
+
     pub(super) fn started(&self, step: &Step) -> Line<'_> {
         let script = self.set.script(step.id);
         self.reporter
@@ -37,6 +44,7 @@ impl Engine<'_> {
             .with("description", &script.name.description)
             .with("statements", step.statements)
             .with("run_mode", step.run)
+            .with("non_transactional", self.is_non_transactional(step))
             .with("out_of_order", step.out_of_order)
     }
 

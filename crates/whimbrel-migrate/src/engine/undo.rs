@@ -9,9 +9,9 @@ use whimbrel_migration::plan::{RunMode, decide_run};
 use whimbrel_migration::record::{ScriptOutcome, ScriptRecord};
 use whimbrel_migration::undo::{UndoPlan, UndoStep, plan_undo};
 
-use super::Engine;
 use super::running::Work;
 use super::transactional::millis;
+use super::{Engine, callbacks};
 use crate::failure::Failure;
 use crate::report::{Event, Level};
 
@@ -46,6 +46,11 @@ pub struct UndoReport {
 impl Engine<'_> {
     /// Takes applied versions back.
     pub async fn undo(&mut self) -> Result<UndoReport, Failure> {
+        self.refuse_undo_callbacks()?;
+        self.around(callbacks::UNDO, async |engine| engine.take_back().await).await
+    }
+
+    async fn take_back(&mut self) -> Result<UndoReport, Failure> {
         let (plan, rank) = self.plan_undo().await?;
         let line = self.reporter.line(Level::Info, Event::Planned);
         line.with("before", &plan.before).with("has_rows", rank > 1).tell();

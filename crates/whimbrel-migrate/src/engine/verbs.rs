@@ -88,6 +88,9 @@ pub struct ValidateReport {
     pub validated: usize,
     /// Scripts are pending and their schema does not exist: only migrate can help.
     pub schema_missing: bool,
+    /// There is a schema, and no history table in it.
+    #[serde(skip)]
+    pub history_missing: bool,
 }
 
 /// What `repair` did, or would do.
@@ -233,7 +236,8 @@ impl Engine<'_> {
         if !exists && has_pending {
             schema_missing = !self.has_schema().await?;
         }
-        Ok(ValidateReport { findings, validated, schema_missing })
+        let history_missing = !exists && !schema_missing;
+        Ok(ValidateReport { findings, validated, schema_missing, history_missing })
     }
 
     /// Plans `repair` and carries it out, in one transaction, under the lock.
@@ -359,19 +363,20 @@ impl Engine<'_> {
         }
         for schema in cleaned {
             if self.session.schema_exists(schema).await.map_err(Failure::database("look at the schema"))? {
-                self.say(
-                    Level::Warn,
-                    report::Event::Notice,
-                    &format!("dropping everything in schema {schema}"),
-                );
+                self.say_dropping(&format!("dropping everything in schema {schema}"));
                 self.session.clean_schema(schema).await.map_err(Failure::database("clean the schema"))?;
             }
         }
         for schema in dropped {
-            self.say(Level::Warn, report::Event::Notice, &format!("dropping schema {schema}"));
+            self.say_dropping(&format!("dropping schema {schema}"));
             self.session.drop_schema(schema).await.map_err(Failure::database("drop the schema"))?;
         }
         Ok(())
+    }
+
+    fn say_dropping(&self, message: &str) {
+        let line = self.reporter.line(Level::Warn, report::Event::Notice).database(&self.settings.name);
+        line.with("slug", "dropping").say(message);
     }
 
     async fn intend_clean(&mut self, cleaned: &[String], dropped: &[String]) -> Result<(), Failure> {

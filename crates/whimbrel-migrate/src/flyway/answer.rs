@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use whimbrel_cli::printer::counted;
-use whimbrel_migration::plan::RunMode;
 use whimbrel_migration::record::{ScriptOutcome, ScriptRecord};
 use whimbrel_migration::repair::RepairAction;
 use whimbrel_migration::state::State;
@@ -57,12 +56,13 @@ fn answered(console: &Console, place: &Place, database: &DatabaseSettings, turn:
         // Verbs that Flyway's command line does not have.
         Some(Report::Migrate(_) | Report::Stamp(_) | Report::Ping(_) | Report::Wait(_)) | None => {}
         Some(Report::Clean(report)) => {
+            console.line(format!("Successfully dropped pre-schema database level objects {took}"));
             for schema in &report.missing {
                 console.warning(&unknown_schema(place, schema));
             }
-            console.line(format!("Successfully dropped pre-schema database level objects {took}"));
             // Flyway goes through the schemas twice.
-            for schema in report.cleaned.iter().chain(&report.cleaned) {
+            let schemas: Vec<&String> = report.cleaned.iter().chain(&report.dropped).collect();
+            for schema in schemas.iter().chain(&schemas) {
                 console.line(format!("Successfully cleaned schema {} {took}", place.quoted(schema)));
             }
             console.line(format!("Successfully dropped post-schema database level objects {took}"));
@@ -108,12 +108,20 @@ fn undone(console: &Console, place: &Place, report: &UndoReport, took: &str) {
         .line(format!("Successfully undid {} to schema {schema}{now} {took}", counted(count, "migration")));
 }
 
+/// What every verb says that looks for a history in vain.
+pub(super) fn history_missing(place: &Place) -> String {
+    format!("Schema history table {} does not exist yet", place.table())
+}
+
 /// What `clean` says of a schema that is not there.
 pub(super) fn unknown_schema(place: &Place, schema: &str) -> String {
     format!("Unable to clean unknown schema: {}", place.quoted(schema))
 }
 
 fn validated(console: &Console, place: &Place, report: &ValidateReport, took: &str) {
+    if report.history_missing {
+        console.line(history_missing(place));
+    }
     if report.findings.is_empty() && !report.schema_missing {
         console.line(format!("Successfully validated {} {took}", counted(report.validated, "migration")));
         if report.validated == 0 {
@@ -156,7 +164,8 @@ pub(super) fn migrated(
 fn info(console: &Console, database: &DatabaseSettings, report: &InfoReport) {
     let version = report.version.as_deref().unwrap_or("<< Empty Schema >>");
     console.line(format!("Schema version: {version}\n"));
-    if report.scripts == 0 {
+    // As Flyway: of what is shown.
+    if report.migrations.iter().all(|row| row.file.is_none()) {
         nothing_on_disk(console, database);
     }
     let head = ["Category", "Version", "Description", "Type", "Installed On", "State", "Undoable"];
@@ -244,7 +253,7 @@ fn repaired(console: &Console, place: &Place, took: &str, report: &RepairReport)
     let nothing = format!("Repair of failed migration in Schema History table {table} not necessary");
     if !report.history_exists {
         console.line(format!("{nothing} as table doesn't exist."));
-        console.line(format!("Schema history table {table} does not exist yet"));
+        console.line(history_missing(place));
         console.line(format!("Successfully repaired schema history table {table} {took}."));
         return;
     }
@@ -304,16 +313,15 @@ fn failed(console: &Console, place: &Place, failure: &Failure) {
 
 /// What became of a failed script, in one line.
 fn headline(console: &Console, place: &Place, script: &ScriptFailure) {
-    // A script with transactions of its own is one like others to Flyway; what it kept is told by a warning.
-    let in_transaction = script.run != RunMode::StatementByStatement;
+    // What a script with transactions of its own kept is told by a warning.
+    let mode = console.mode();
     // Where DDL commits, Flyway does not look whether there was any.
-    let rolled_back = if in_transaction && place.dialect().transactional_ddl() {
+    let rolled_back = if mode.is_empty() && place.dialect().transactional_ddl() {
         "Changes successfully rolled back."
     } else {
         "Please restore backups and roll back database and code!"
     };
     let verb = if script.undoes { "Undo of migration" } else { "Migration" };
-    let mode = if in_transaction { "" } else { " [non-transactional]" };
     let what = match &script.version {
         Some(version) => format!("to version \"{}\"", named(version, &script.description)),
         None => format!("with repeatable migration \"{}\"", script.description),

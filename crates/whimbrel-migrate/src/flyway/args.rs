@@ -109,6 +109,12 @@ pub(super) fn parse<E: Environment>(
             return Err(message.into());
         }
     };
+    let color = line.parameters.get("color").map_or("never", String::as_str);
+    if !["always", "never", "auto", ""].contains(&color) {
+        let message =
+            format!("'{color}' is an invalid value for the -color option. Use 'always', 'never', or 'auto'.");
+        return Err(message.into());
+    }
     let mut invocation = Invocation {
         verbs: Vec::new(),
         settings: None,
@@ -128,6 +134,9 @@ pub(super) fn parse<E: Environment>(
     invocation.verbs = line.verbs.iter().map(|word| verb(word)).collect::<Result<_, _>>()?;
     let Gathered { values, words } = gather(Some(&line.parameters), surroundings)?;
     invocation.words = words;
+    if color == "always" {
+        invocation.words.push("flyway.color is left aside: nothing is coloured here".to_owned());
+    }
     invocation.url = shown_url(&values);
     invocation.filter = InfoFilter::new(&values, line.migration_ids)?;
     invocation.dry_run_output = dry_run_output(&values, surroundings)?;
@@ -307,6 +316,7 @@ mod tests {
             ("-zzz migrate", "Invalid flag: -zzz", 1),
             ("migrate", "Configure the url", 1),
             ("-url=jdbc:foo:x migrate", "jdbc:foo", 1),
+            ("-color=red -url=jdbc:postgresql://h/d info", "-color option", 1),
             ("-url=jdbc:postgresql://h/d -infoSinceDate=x info", "infoSinceDate", 1),
         ] {
             let refusal = parse_line(line, &[]).unwrap_err();

@@ -18,6 +18,8 @@ pub(super) struct Console {
     later: Rc<RefCell<Vec<Saying>>>,
     /// What waits until the verb has answered.
     held: Rc<RefCell<Option<Vec<String>>>>,
+    /// How the last script that was begun is marked.
+    mode: Rc<Cell<&'static str>>,
     /// Whether the sum of a migrate was said.
     summed: Rc<Cell<bool>>,
 }
@@ -47,6 +49,7 @@ impl Console {
             file: file.map(|file| Rc::new(RefCell::new(file))),
             later: Rc::default(),
             held: Rc::default(),
+            mode: Rc::default(),
             summed: Rc::default(),
         })
     }
@@ -65,6 +68,16 @@ impl Console {
                 Saying::Error(text) => self.error(&text),
             }
         }
+    }
+
+    /// Keeps how a script that begins is marked.
+    pub(super) fn note_mode(&self, mode: &'static str) {
+        self.mode.set(mode);
+    }
+
+    /// The mark of the last script that was begun: outside of a transaction or not.
+    pub(super) fn mode(&self) -> &'static str {
+        self.mode.get()
     }
 
     /// From now on everything for stdout waits until [`Console::release`].

@@ -146,6 +146,9 @@ pub fn judge(values: &Values, as_flyway: bool) -> Result<Vec<String>, String> {
             }
             Effect::AsFlyway(_) => {}
             Effect::WithoutEffect(_) if setting.value.is_empty() => {}
+            Effect::WithoutEffect(_) if name == "provisionMode" => {
+                refuse_provision_mode(&setting.value, values)?;
+            }
             Effect::WithoutEffect(reason) => {
                 words.push(format!("flyway.{name} ({}) is left aside: {reason}", setting.origin));
             }
@@ -162,6 +165,18 @@ pub fn judge(values: &Values, as_flyway: bool) -> Result<Vec<String>, String> {
         }
     }
     Ok(words)
+}
+
+/// An environment without a provisioner is there already: nothing has to be done, and nothing can be done anew.
+fn refuse_provision_mode(mode: &str, values: &Values) -> Result<(), String> {
+    match mode.to_lowercase().as_str() {
+        "skip" | "provision" => Ok(()),
+        "reprovision" => {
+            let environment = values.text("environment").unwrap_or(DEFAULT_ENVIRONMENT);
+            Err(format!("Reprovisioning is not supported for `{environment}` environment"))
+        }
+        _ => Err(format!("Unknown provisioner mode: {mode}")),
+    }
 }
 
 /// Variables that are for a Java that is not here.
@@ -228,6 +243,7 @@ mod tests {
         for (toml, flags, part) in [
             ("", vec![("environment", "prod")], "prod"),
             ("", vec![("cherryPick", "1")], "flyway.cherryPick"),
+            ("", vec![("provisionMode", "x")], "Unknown provisioner mode: x"),
             ("", vec![("cleanOnValidationError", "true")], "cleanOnValidationError has been removed"),
             ("[environments.default.resolvers.vault]\nurl = \"x\"", vec![], "vault"),
             ("[environments.default]\nprovisioner = \"docker\"", vec![], "docker"),

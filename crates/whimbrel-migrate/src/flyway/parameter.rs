@@ -48,7 +48,7 @@ pub const PARAMETERS: &[Parameter] = &parameters([
     ("cherryPick", OnlyDefault("", PAID)),
     ("cleanDisabled", Honoured),
     ("cleanOnValidationError", OnlyDefault("false", "cleanOnValidationError has been removed")),
-    ("color", WithoutEffect(OUTPUT)),
+    ("color", Honoured),
     ("communityDBSupportEnabled", WithoutEffect(OTHER_DATABASE)),
     ("configFileEncoding", Honoured),
     ("configFiles", Honoured),

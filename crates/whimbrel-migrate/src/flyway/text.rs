@@ -1,13 +1,13 @@
 //! Flyway's lines while something happens.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::time::Instant;
 
 use serde_json::Value;
 use whimbrel_cli::printer::counted;
 
-use super::answer::{migrated, named, time};
+use super::answer::{history_missing, migrated, named, time};
 use super::console::{Console, Saying};
 use super::place::Place;
 use crate::cli::Verb;
@@ -38,8 +38,9 @@ const AFTER_THE_ANSWER: [(Verb, &str); 4] = [
     (Verb::Clean, "afterClean"),
 ];
 
-/// Findings about a plan that Flyway has lines of its own for: those come with the plan.
-const TOLD_WITH_THE_PLAN: [&str; 3] = ["location-missing", "out-of-order-active", "future-version"];
+/// Findings that Flyway has lines of its own for: those come with the plan, or with the answer.
+const TOLD_WITH_THE_PLAN: [&str; 4] =
+    ["location-missing", "out-of-order-active", "future-version", "dropping"];
 
 /// Says what happens while it happens.
 pub(super) struct Lines {
@@ -49,8 +50,12 @@ pub(super) struct Lines {
     out_of_order: bool,
     group: bool,
     baseline_on_migrate: bool,
+    /// `-migrationIds`: nothing but them.
+    shows_ids_only: bool,
     /// The version of a baseline row.
     baseline: String,
+    /// Whether a migrate found no history table.
+    lacks_history: Cell<bool>,
     /// How many scripts were applied, and the version of the last of them that has one.
     applied: RefCell<(usize, Option<String>)>,
     began: Instant,
@@ -64,16 +69,18 @@ pub(super) fn out_of_order(place: &Place) -> String {
 }
 
 impl Lines {
-    pub(super) fn new(console: Console, settings: &RunSettings, place: Place) -> Self {
+    pub(super) fn new(console: Console, settings: &RunSettings, place: Place, shows_ids_only: bool) -> Self {
         let migration = &settings.databases[0].migration;
         Self {
             console,
             verb: settings.verb,
             place: RefCell::new(place),
+            shows_ids_only,
             out_of_order: migration.out_of_order,
             group: migration.group,
             baseline_on_migrate: migration.baseline_on_migrate,
             baseline: migration.baseline_version.as_str().to_owned(),
+            lacks_history: Cell::default(),
             applied: RefCell::default(),
             began: Instant::now(),
             said: RefCell::default(),
@@ -91,6 +98,9 @@ impl Lines {
 
     fn connected(&self, line: &Value) {
         self.place.borrow_mut().see(line);
+        if self.shows_ids_only {
+            return;
+        }
         let url = self.place.borrow().url.clone();
         self.console.line(format!("Database: {url} ({})", line["product"].as_str().unwrap_or_default()));
     }
@@ -117,6 +127,9 @@ impl Lines {
     fn validated(&self, line: &Value) {
         if !self.is_new("validated") {
             return;
+        }
+        if self.lacks_history.get() {
+            self.console.line(history_missing(&self.place.borrow()));
         }
         let count = usize::try_from(line["validated"].as_u64().unwrap_or_default()).unwrap_or_default();
         let took = u64::try_from(self.began.elapsed().as_millis()).unwrap_or_default();
@@ -174,10 +187,8 @@ impl Lines {
     fn begins(&self, line: &Value) {
         self.console.flush();
         let text = |name: &str| line[name].as_str().unwrap_or_default();
-        let mode = match text("run_mode") {
-            "statement-by-statement" => " [non-transactional]",
-            _ => "",
-        };
+        self.console.note_mode(if line["non_transactional"] == true { " [non-transactional]" } else { "" });
+        let mode = self.console.mode();
         let order = if line["out_of_order"] == true { " [out of order]" } else { "" };
         let (schema, description) = (self.schema(), text("description"));
         self.console.line(match line["version"].as_str() {
@@ -232,6 +243,8 @@ impl Lines {
         let text = |name: &str| line[name].as_str().unwrap_or_default();
         let message = text("message");
         if let Some(schema) = line["makes_schema"].as_str() {
+            // Where there was no schema, there was nothing to validate.
+            self.is_new("validated");
             self.console.line(format!("Creating schema {schema} ..."));
         } else if let Some(table) = line["makes_table"].as_str() {
             self.makes_table(line, table);
@@ -259,13 +272,11 @@ impl Listener for Lines {
         match text("event") {
             "connected" => self.connected(line),
             "files-listed" => self.files(line),
-            // A baseline says nothing of it, and a repair says it in its own place.
-            "history-missing"
-                if !matches!(self.verb, Verb::Baseline | Verb::Repair) && self.is_new("missing") =>
-            {
-                let table = self.place.borrow().table();
-                self.console.line(format!("Schema history table {table} does not exist yet"));
+            // Others say nothing of it, or in their own places.
+            "history-missing" if matches!(self.verb, Verb::Info | Verb::Clean) && self.is_new("missing") => {
+                self.console.line(history_missing(&self.place.borrow()));
             }
+            "history-missing" if self.verb == Verb::Migrate => self.lacks_history.set(true),
             "validated" => self.validated(line),
             "planned" => self.planned(line),
             "script-started" => self.begins(line),
