@@ -71,10 +71,14 @@ fn in_order(text: &str, parts: &[&str]) {
 fn undo_takes_versions_back_down_to_its_target_and_real_flyway_goes_on_from_there() {
     let shop = Shop::new(&BIRDS);
     face(&shop, &["migrate"]).expect_code(0);
+    shop.write("beforeUndo.sql", "CREATE TABLE undone (id int);\n");
     let last = face(&shop, &["undo"]).expect_code(0);
+    shop.remove("beforeUndo.sql");
+    assert_eq!(shop.database.ask("SELECT count(*) FROM undone"), "0");
     in_order(
         &last.stdout,
         &[
+            "Executing SQL callback: beforeUndo",
             "Current version of schema \"public\": 3",
             "Undoing migration of schema \"public\" to version 3 - drop nests",
             "Successfully undid 1 migration to schema \"public\", now at version v2 (execution time ",
@@ -112,6 +116,12 @@ fn an_undo_that_cannot_be_is_refused_and_what_can_be_undone_is_told() {
     says(&face(&shop, &["-target=1", "undo"]).expect_code(1), &["no undo script for version 1"]);
     says(&face(&shop, &["-cherryPick=3", "undo"]).expect_code(1), &["flyway.cherryPick"]);
     assert_eq!(shop.history(), history);
+
+    shop.write("beforeEachUndo.sql", "SELECT 1;\n");
+    let inside = face(&shop, &["undo"]).expect_code(1);
+    says(&inside, &["beforeEachUndo.sql would not run"]);
+    assert_eq!(shop.history(), history);
+    shop.remove("beforeEachUndo.sql");
 
     shop.write("U3__drop_nests.sql", "DROP TABLE nest;\nDROP TABLE nowhere;\n");
     let failed = document(&face(&shop, &["-outputType=json", "undo"]).expect_code(1));

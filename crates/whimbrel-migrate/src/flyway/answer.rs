@@ -60,9 +60,9 @@ fn answered(console: &Console, place: &Place, database: &DatabaseSettings, turn:
             for schema in &report.missing {
                 console.warning(&unknown_schema(place, schema));
             }
-            // Flyway goes through the schemas twice.
+            // Flyway goes through the schemas twice, there and back.
             let schemas: Vec<&String> = report.cleaned.iter().chain(&report.dropped).collect();
-            for schema in schemas.iter().chain(&schemas) {
+            for schema in schemas.iter().chain(schemas.iter().rev()) {
                 console.line(format!("Successfully cleaned schema {} {took}", place.quoted(schema)));
             }
             console.line(format!("Successfully dropped post-schema database level objects {took}"));
