@@ -1,11 +1,14 @@
 //! The work on one database: open it, plan, apply, and tell.
 
+mod baseline;
 mod beginning;
 mod callbacks;
+mod clean;
 mod dry;
 mod explaining;
 mod failing;
 mod group;
+mod info;
 mod intended;
 mod locking;
 mod migrate;
@@ -15,6 +18,7 @@ mod planning;
 mod pooler;
 mod records;
 mod rehearse;
+mod repair;
 mod retrying;
 mod risks;
 mod running;
@@ -26,7 +30,7 @@ mod streaming;
 mod telling;
 mod transactional;
 mod undo;
-mod verbs;
+mod validate;
 mod waiting;
 
 use std::collections::HashMap;
@@ -48,16 +52,20 @@ use crate::set::{ScriptSet, SetError};
 use crate::settings::{CommonSettings, DatabaseSettings};
 use crate::timeouts::Timeouts;
 
+pub use baseline::BaselineReport;
+pub use clean::CleanReport;
 pub use dry::PlannedScript;
+pub use info::{InfoReport, InfoRow};
 pub use intended::Intended;
 pub use migrate::MigrateReport;
 pub(crate) use open::{SAY_AGAIN, connect};
 pub use open::{SeenVersion, Unopened};
 pub use rehearse::Rehearsal;
+pub use repair::RepairReport;
 pub use risks::{ScriptRisk, SizedImpact};
 pub use stamp::StampReport;
 pub use undo::{UndoReport, UndoneVersion};
-pub use verbs::{BaselineReport, CleanReport, InfoReport, InfoRow, RepairReport, ValidateReport};
+pub use validate::ValidateReport;
 
 /// One database that is open.
 pub struct Engine<'a> {

@@ -12,6 +12,17 @@ use crate::failure::Failure;
 use crate::report::{Event, Level};
 
 impl Engine<'_> {
+    pub(super) async fn missing_schemas(&mut self) -> Result<Vec<String>, Failure> {
+        let mut missing = Vec::new();
+        for schema in std::iter::once(&self.table.schema).chain(&self.settings.more_schemas) {
+            let there = self.session.schema_exists(schema).await;
+            if !there.map_err(Failure::database("look at the schema"))? {
+                missing.push(schema.clone());
+            }
+        }
+        Ok(missing)
+    }
+
     pub(super) async fn has_schema(&mut self) -> Result<bool, Failure> {
         let there = self.session.schema_exists(&self.table.schema).await;
         there.map_err(Failure::database("look at the schema"))
