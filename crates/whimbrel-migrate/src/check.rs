@@ -24,8 +24,9 @@ use whimbrel_migration::placeholder::{self, Placeholders};
 use crate::cli::{FilesVerb, Options, Task};
 use crate::files::{self, FilesError};
 use crate::request::Request;
+use crate::resolve;
 use crate::set::without_sub_locations;
-use crate::settings::{self, DatabaseSettings};
+use crate::settings::DatabaseSettings;
 use git::{GitFiles, Repository};
 
 /// How long one question to git may take where `--deadline` says nothing.
@@ -71,7 +72,7 @@ pub async fn run(
     folder: &std::path::Path,
 ) -> Result<ExitCode, CommandError> {
     let (_, names) = Request::resolve(Task::Files(FilesVerb::Check), options)?;
-    let databases = settings::without_server(options, &names, global, &ProcessEnvironment, folder)?;
+    let databases = resolve::without_server(options, &names, global, &ProcessEnvironment, folder)?;
     let deadline = options.deadline.unwrap_or(GIT_DEADLINE);
     let other = match &options.against {
         Some(reference) => Some(Other::open(reference, folder, deadline).await?),

@@ -62,7 +62,6 @@ pub(crate) use open::{SAY_AGAIN, connect};
 pub use open::{SeenVersion, Unopened};
 pub use rehearse::Rehearsal;
 pub use repair::RepairReport;
-pub use risks::{ScriptRisk, SizedImpact};
 pub use stamp::StampReport;
 pub use undo::{UndoReport, UndoneVersion};
 pub use validate::ValidateReport;

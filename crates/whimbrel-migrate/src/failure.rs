@@ -15,9 +15,9 @@ use whimbrel_migration::version::Version;
 
 use self::advice::{advice, connect_hint, kind_of, lock_hint, next_steps, server_hint};
 use crate::cli::Verb;
-use crate::engine::ScriptRisk;
 use crate::files::FilesError;
 use crate::patience::Stopped;
+use crate::risk::ScriptRisk;
 use crate::set::SetError;
 
 pub use self::script::{Kept, ScriptFailure};
@@ -109,7 +109,7 @@ pub enum Failure {
         risks: Vec<ScriptRisk>,
     },
     /// The database did not reach the version in time.
-    #[error("the database is at {}, not at {wanted}, after {} s", crate::render::version(.version.as_ref().map(Version::as_str)), .waited.as_secs())]
+    #[error("the database is at {}, not at {wanted}, after {} s", crate::report::version(.version.as_ref().map(Version::as_str)), .waited.as_secs())]
     NotYet {
         /// What was waited for.
         wanted: Version,

@@ -14,25 +14,16 @@
 
 mod answer;
 mod args;
-mod conf;
 mod console;
 mod dry_run;
-pub mod fill;
-pub mod gather;
 pub mod info_filter;
 mod json;
 mod layout;
-pub mod parameter;
 mod place;
-mod resolver;
-pub mod sources;
 mod text;
-mod toml;
-pub mod values;
 mod words;
 
 use std::cell::Cell;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use whimbrel_cli::args::GlobalArgs;
@@ -43,12 +34,12 @@ use whimbrel_cli::signals::Stop;
 
 use crate::cli::Verb;
 use crate::report::Reporter;
-use crate::run::{self, Report, Run};
 use crate::settings::RunSettings;
+use crate::turn::Report;
+use crate::turns::{Run, carry_out};
 use console::Console;
 use dry_run::DryRun;
 use place::Place;
-use sources::Surroundings;
 
 pub use args::{Invocation, Refusal};
 
@@ -63,31 +54,12 @@ pub fn is_called(argv0: &str) -> bool {
     argv0.rsplit('/').next() == Some("flyway")
 }
 
-/// The places around this process where parameters are found.
-pub fn surroundings<E: Environment>(environment: &E) -> Surroundings<'_, E> {
-    Surroundings {
-        environment,
-        // Without a working directory, relative paths are what they are.
-        folder: std::env::current_dir().unwrap_or_default(),
-        install: std::env::current_exe().ok().and_then(|path| Some(path.parent()?.to_owned())),
-        home: environment.get("HOME").filter(|home| !home.is_empty()).map(PathBuf::from),
-        stdin: &read_stdin,
-    }
-}
-
 /// Reads a command line, with these variables and the files around this process.
 ///
 /// # Errors
 /// When it is not to be carried out.
 pub fn parse(arguments: &[String], environment: &impl Environment) -> Result<Invocation, Refusal> {
-    args::parse(arguments, &surroundings(environment))
-}
-
-fn read_stdin() -> std::io::Result<Vec<u8>> {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut bytes)?;
-    Ok(bytes)
+    args::parse(arguments, &crate::parameters::surroundings(environment))
 }
 
 /// The whole program: arguments without the program's own name.
@@ -214,7 +186,7 @@ async fn run_one(
         let ids_only = filter.ids_only && settings.verb == Verb::Info;
         reporter.listen(Box::new(text::Lines::new(console.clone(), settings, place.clone(), ids_only)));
     }
-    let mut run = run::carry_out(&reporter, settings, stop).await;
+    let mut run = carry_out(&reporter, settings, stop).await;
     for turn in &mut run.turns {
         if let Some(Report::Info(report)) = &mut turn.report {
             filter.apply(&mut report.migrations);

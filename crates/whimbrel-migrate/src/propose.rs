@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use serde_json::json;
 use whimbrel_cli::args::GlobalArgs;
 use whimbrel_cli::env::ProcessEnvironment;
 use whimbrel_cli::error::{CommandError, ErrorKind};
@@ -15,8 +16,8 @@ use whimbrel_migration::version::Version;
 
 use crate::cli::{FilesVerb, Options, Task};
 use crate::files;
-use crate::render;
 use crate::request::Request;
+use crate::resolve;
 use crate::set::without_sub_locations;
 use crate::settings::{self, DatabaseSettings};
 
@@ -52,7 +53,7 @@ pub fn run(
     let (request, names) = Request::resolve(Task::Files(FilesVerb::ProposeUndo), options)?;
     let version = request.version.ok_or_else(|| CommandError::usage("propose-undo needs a version"))?;
     let mut found = Vec::new();
-    for database in settings::without_server(options, &names, global, &ProcessEnvironment, folder)? {
+    for database in resolve::without_server(options, &names, global, &ProcessEnvironment, folder)? {
         found.extend(propose(&database, &version)?);
     }
     if found.is_empty() {
@@ -64,7 +65,7 @@ pub fn run(
             proposed.write()?;
         }
     }
-    render::proposals(printer, &found);
+    show(printer, &found);
     Ok(ExitCode::Done)
 }
 
@@ -118,5 +119,25 @@ impl Proposed {
         fs_err::write(&self.file, &self.text).map_err(CommandError::usage)?;
         self.written = true;
         Ok(())
+    }
+}
+
+fn show(printer: &Printer, proposals: &[Proposed]) {
+    if printer.is_json() {
+        printer.json(&json!({"schema": 1, "verb": "propose-undo", "proposals": proposals}));
+        return;
+    }
+    for proposed in proposals {
+        let file = proposed.file.display();
+        if proposed.written {
+            printer.line(format!("{}: {file} is written; read it before it is needed", proposed.database));
+        } else {
+            printer.line(format!("-- {file}"));
+            printer.line(proposed.text.trim_end());
+        }
+        for missing in &proposed.missing {
+            let line = missing.place.line;
+            printer.warn(format!("{} line {line} has no exact inverse: {}", proposed.script, missing.reason));
+        }
     }
 }

@@ -17,9 +17,6 @@ use crate::patience::Patience;
 use crate::report::{Event, Level, Reporter};
 use crate::settings::{CommonSettings, DatabaseSettings};
 
-/// How long `wait` waits where nobody says it.
-pub const VERSION_WAIT: Duration = Duration::from_secs(300);
-
 /// The pause between two looks at the history.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -106,7 +103,7 @@ pub async fn wait(
         }
         if said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
             said = Some(Instant::now());
-            let at = crate::render::version(version.as_ref().map(Version::as_str));
+            let at = crate::report::version(version.as_ref().map(Version::as_str));
             let message = format!(
                 "waiting for version {wanted}; the database is at {at}; {} of {} s",
                 waited.as_secs(),

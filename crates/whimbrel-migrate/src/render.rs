@@ -10,23 +10,22 @@ use whimbrel_migration::record::DatabaseOutcome;
 use whimbrel_migration::repair::RepairAction;
 
 use crate::engine::{InfoReport, MigrateReport, RepairReport, ValidateReport};
-use crate::report::Reporter;
-use crate::run::{Report, Run, Turn, is_followed};
+use crate::report::{Reporter, version};
 use crate::settings::RunSettings;
+use crate::turn::{Report, Turn};
+use crate::turns::Run;
 
 /// Where the width of a terminal is not known.
 const WIDTH: usize = 100;
 
-pub use own::proposals;
-
 /// Shows a finished run.
 pub fn render(reporter: &Reporter, settings: &RunSettings, run: &Run) {
     if reporter.printer().is_json() {
-        if !is_followed(settings) {
+        if !settings.is_followed() {
             reporter.printer().json(&document(settings, run));
         }
         errors(reporter, run);
-        if is_followed(settings) {
+        if settings.is_followed() {
             reporter.finish(&run.record, &summary(run));
         }
         return;
@@ -36,7 +35,7 @@ pub fn render(reporter: &Reporter, settings: &RunSettings, run: &Run) {
             answer(reporter, settings, turn, report);
         }
     }
-    if is_followed(settings) {
+    if settings.is_followed() {
         for line in run_table(run) {
             reporter.printer().line(line);
         }
@@ -73,11 +72,6 @@ impl std::fmt::Display for Told {
 }
 
 impl std::error::Error for Told {}
-
-/// A version, or words for none.
-pub fn version(version: Option<&str>) -> String {
-    version.map_or_else(|| "no version".to_owned(), |version| format!("version {version}"))
-}
 
 fn summary(run: &Run) -> String {
     let applied: usize = run.record.databases.iter().map(|database| database.scripts.len()).sum();

@@ -194,6 +194,16 @@ pub fn now() -> String {
     format!("{:.3}", Timestamp::now())
 }
 
+/// The name and version of this program.
+pub(crate) fn tool() -> String {
+    format!("whimbrel-migrate {}", env!("CARGO_PKG_VERSION"))
+}
+
+/// A version, or words for none.
+pub fn version(version: Option<&str>) -> String {
+    version.map_or_else(|| "no version".to_owned(), |version| format!("version {version}"))
+}
+
 #[cfg(test)]
 mod tests {
     use std::rc::Rc;

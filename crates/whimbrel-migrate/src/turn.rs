@@ -15,9 +15,7 @@ use crate::engine::{
 use crate::failure::Failure;
 use crate::patience::Patience;
 use crate::reach::{self, PingReport, WaitReport};
-use crate::render;
-use crate::report::{Event, Level, Reporter, now};
-use crate::run::is_followed;
+use crate::report::{Event, Level, Reporter, now, version};
 use crate::set::ScriptSet;
 use crate::settings::{CommonSettings, DatabaseSettings, RunSettings};
 
@@ -146,7 +144,7 @@ pub(crate) async fn take(
     patience: Patience,
 ) -> Turn {
     let started = Instant::now();
-    let followed = is_followed(settings);
+    let followed = settings.is_followed();
     if followed {
         reporter
             .line(Level::Info, Event::DatabaseStarted)
@@ -245,7 +243,7 @@ fn say_finished(reporter: &Reporter, turn: &Turn, is_known: bool) {
     let record = &turn.record;
     let level = if turn.failure.is_some() { Level::Error } else { Level::Info };
     let applied = record.scripts.len();
-    let version = render::version(record.after.as_deref());
+    let version = version(record.after.as_deref());
     let undid = matches!(turn.report, Some(Report::Undo(_)));
     let message = match (&turn.failure, applied) {
         (None, 0) if undid => format!("nothing to take back; the database is at {version}"),

@@ -28,7 +28,7 @@ struct Document<'a> {
 pub(crate) fn show(global: &GlobalArgs, printer: &Printer) -> Result<ExitCode, CommandError> {
     let project = Project::find_from_here(global.config.as_deref())?;
     let mut settings = collect(&project, &ProcessEnvironment);
-    lay_over(&mut settings, whimbrel_migrate::settings::layers::shown(&project, &ProcessEnvironment)?);
+    lay_over(&mut settings, whimbrel_migrate::parameters::layers::shown(&project, &ProcessEnvironment)?);
     if printer.is_json() {
         let project = project.path.display().to_string();
         printer.json(&Document { schema: 1, project, settings: &settings });
@@ -95,7 +95,7 @@ mod tests {
         let project = Project::load(&path).unwrap();
         let environment = BTreeMap::new();
         let mut settings = collect(&project, &environment);
-        lay_over(&mut settings, whimbrel_migrate::settings::layers::shown(&project, &environment).unwrap());
+        lay_over(&mut settings, whimbrel_migrate::parameters::layers::shown(&project, &environment).unwrap());
         let value =
             |name: &str| settings.iter().find(|setting| setting.name == name).map(|it| it.value.as_str());
         assert_eq!((value("flyway.table"), value("flyway.mixed")), (Some("t"), Some("true")));

@@ -11,7 +11,8 @@ use whimbrel_cli::args::Format;
 use whimbrel_cli::printer::Printer;
 use whimbrel_cli::signals::Stop;
 use whimbrel_migrate::report::Reporter;
-use whimbrel_migrate::run::{Report, carry_out};
+use whimbrel_migrate::turn::Report;
+use whimbrel_migrate::turns::carry_out;
 
 use super::compare::lines_with_checksums;
 use super::server::Place;

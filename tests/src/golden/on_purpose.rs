@@ -570,7 +570,7 @@ mod tests {
             .expect("the page is there");
         let words: Vec<&str> =
             page.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '.').collect();
-        for parameter in whimbrel_migrate::flyway::parameter::PARAMETERS {
+        for parameter in whimbrel_migrate::parameters::parameter::PARAMETERS {
             assert!(words.contains(&parameter.name), "docs/flyway.md does not name {}", parameter.name);
         }
     }

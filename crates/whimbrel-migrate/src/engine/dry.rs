@@ -6,10 +6,11 @@ use whimbrel_migration::name;
 use whimbrel_migration::plan::{RunMode, Step};
 use whimbrel_migration::script::ScriptId;
 
+use super::Engine;
 use super::failing::shown;
 use super::migrate::MigrateReport;
-use super::{Engine, ScriptRisk};
 use crate::failure::Failure;
+use crate::risk::ScriptRisk;
 use crate::set::SetError;
 
 /// A script that would run.

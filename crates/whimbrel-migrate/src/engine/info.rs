@@ -8,8 +8,9 @@ use whimbrel_migration::name::{Event, ScriptKind};
 use whimbrel_migration::state::{Category, Overview, State};
 use whimbrel_migration::version::Version;
 
-use super::{Engine, ScriptRisk, callbacks};
+use super::{Engine, callbacks};
 use crate::failure::Failure;
+use crate::risk::ScriptRisk;
 
 /// One line of `info`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

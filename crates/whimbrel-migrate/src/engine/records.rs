@@ -27,7 +27,7 @@ impl Engine<'_> {
             verb: verb.name().to_owned(),
             started: started.to_owned(),
             finished: now(),
-            tool: crate::run::tool(),
+            tool: crate::report::tool(),
             image: self.common.image.clone(),
             reason: self.common.request.reason.clone(),
             ranks: self.recorded_ranks.clone(),

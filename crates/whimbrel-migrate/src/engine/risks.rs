@@ -1,39 +1,12 @@
 //! What pending scripts will lock and rewrite, joined with the sizes that the tables have now.
 
-use serde::Serialize;
 use whimbrel_database::TableFacts;
 use whimbrel_migration::risk::{self, Impact, Level, TableSize};
 use whimbrel_migration::script::ScriptId;
 
 use super::Engine;
 use crate::failure::Failure;
-
-/// One impact on one table of its present size.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SizedImpact {
-    /// What the statement does.
-    #[serde(flatten)]
-    pub impact: Impact,
-    /// How much others will notice.
-    pub level: Level,
-    /// Rows of the table at its last ANALYZE.
-    pub rows: Option<u64>,
-    /// Bytes of the table with its indexes.
-    pub bytes: Option<u64>,
-}
-
-/// What one script does to others.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ScriptRisk {
-    /// Its path.
-    pub script: String,
-    /// Its version.
-    pub version: Option<String>,
-    /// The gravest of its impacts.
-    pub level: Level,
-    /// Statement by statement.
-    pub impacts: Vec<SizedImpact>,
-}
+use crate::risk::{ScriptRisk, SizedImpact};
 
 impl Engine<'_> {
     /// Assesses scripts, with one question about all their tables.

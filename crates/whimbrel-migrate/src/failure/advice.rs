@@ -4,7 +4,7 @@ use whimbrel_cli::error::ErrorKind;
 use whimbrel_database::{Condition, ConnectErrorKind, EngineKind, LockHolder, ServerError};
 use whimbrel_migration::finding::Finding;
 
-use crate::engine::ScriptRisk;
+use crate::risk::ScriptRisk;
 
 /// Findings about history and files have a code of their own, those about settings too.
 pub(super) fn kind_of(findings: &[Finding]) -> ErrorKind {

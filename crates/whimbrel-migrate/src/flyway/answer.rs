@@ -12,8 +12,9 @@ use super::place::Place;
 use super::words::{self, LEARN_MORE};
 use crate::engine::{InfoReport, InfoRow, MigrateReport, RepairReport, UndoReport, ValidateReport};
 use crate::failure::{Failure, Kept, ScriptFailure};
-use crate::run::{Report, Run, Turn};
 use crate::settings::{DatabaseSettings, RunSettings};
+use crate::turn::{Report, Turn};
+use crate::turns::Run;
 
 /// What a verb answers at its end.
 pub(super) fn answer(console: &Console, place: &Place, settings: &RunSettings, run: &Run) {

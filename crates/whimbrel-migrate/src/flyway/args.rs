@@ -9,13 +9,13 @@ use whimbrel_cli::env::{self, Environment};
 use whimbrel_migration::undo::UndoTarget;
 
 use super::EDITION;
-use super::fill;
-use super::gather::{Gathered, gather};
 use super::info_filter::InfoFilter;
 use super::place::shown_url;
-use super::sources::{Surroundings, is_known, unknown};
-use super::values::Values;
 use crate::cli::Verb;
+use crate::parameters::fill;
+use crate::parameters::gather::{Gathered, gather};
+use crate::parameters::sources::{Surroundings, is_known, unknown};
+use crate::parameters::values::Values;
 use crate::request::Request;
 use crate::settings::{CommonSettings, DatabaseSettings, GRACE, RunSettings, UNDO_PREFIX};
 use crate::timeouts::Timeouts;

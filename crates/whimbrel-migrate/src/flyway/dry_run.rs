@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use crate::engine::Intended;
-use crate::run::Run;
+use crate::turns::Run;
 
 /// A file that is being written.
 pub(super) struct DryRun(BufWriter<fs_err::File>);

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use whimbrel_migration::state::Category;
 use whimbrel_migration::version::Version;
 
-use super::values::Values;
 use crate::engine::InfoRow;
+use crate::parameters::values::Values;
 
 /// What an `info` is restricted to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl InfoFilter {
     /// # Errors
     /// When a date, a version or a state is none.
     pub fn new(values: &Values, ids_only: bool) -> Result<Self, String> {
-        let version = |name: &str| values.filled(name).map(super::fill::version).transpose();
+        let version = |name: &str| values.filled(name).map(crate::parameters::fill::version).transpose();
         let states = values.list("infoOfState").iter().map(|name| state(name)).collect::<Result<_, _>>()?;
         Ok(Self {
             since_date: date(values, "infoSinceDate")?,

@@ -11,9 +11,10 @@ use super::place::Place;
 use super::{FOLLOWED_VERSION, answer, text, words};
 use crate::engine::{InfoReport, RepairReport, UndoReport};
 use crate::failure::{Failure, ScriptFailure};
-use crate::run::{Report, Run, Turn};
 use crate::set::SetError;
 use crate::settings::{DatabaseSettings, RunSettings};
+use crate::turn::{Report, Turn};
+use crate::turns::Run;
 
 /// What is said of every verb in a dry run.
 pub(super) const DRY_RUN: &str =

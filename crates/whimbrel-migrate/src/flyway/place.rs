@@ -4,9 +4,10 @@ use serde_json::Value;
 use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::sql::{TableName, quote_identifier};
 
-use super::values::Values;
-use crate::run::Run;
+use crate::parameters::values::Values;
+use crate::parameters::without_secrets;
 use crate::settings::DatabaseSettings;
+use crate::turns::Run;
 
 /// What Flyway's lines and documents name.
 #[derive(Clone, Debug)]
@@ -96,43 +97,5 @@ pub(super) fn shown_url(values: &Values) -> Option<String> {
             Some(format!("{url}?user={user}{password}"))
         }
         _ => Some(url),
-    }
-}
-
-/// Passwords in a URL become stars, whatever the URL means.
-pub(super) fn without_secrets(url: &str) -> String {
-    let (place, parameters) = url.split_once('?').map_or((url, None), |(place, rest)| (place, Some(rest)));
-    let place = match place.split_once("//") {
-        Some((scheme, rest)) => match rest.rsplit_once('@') {
-            Some((login, host)) if login.contains(':') => {
-                let user = login.split(':').next().unwrap_or_default();
-                format!("{scheme}//{user}:********@{host}")
-            }
-            _ => place.to_owned(),
-        },
-        None => place.to_owned(),
-    };
-    let Some(parameters) = parameters else { return place };
-    let shown = parameters.split('&').map(|parameter| match parameter.split_once('=') {
-        Some((name, _)) if whimbrel_migration::redact::names_a_secret(name) => format!("{name}=********"),
-        _ => parameter.to_owned(),
-    });
-    format!("{place}?{}", shown.collect::<Vec<_>>().join("&"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_password_of_a_url_is_shown() {
-        for (url, shown) in [
-            ("jdbc:postgresql://h/d?password=x&ssl=true", "jdbc:postgresql://h/d?password=********&ssl=true"),
-            ("jdbc:foo://u:p@ss@h/d", "jdbc:foo://u:********@h/d"),
-            ("jdbc:postgresql://h/d?sslpassword=x", "jdbc:postgresql://h/d?sslpassword=********"),
-            ("jdbc:sqlite:/a@b:c.db", "jdbc:sqlite:/a@b:c.db"),
-        ] {
-            assert_eq!(without_secrets(url), shown);
-        }
     }
 }

@@ -1,18 +1,17 @@
-//! Lines about what only Whimbrel has: undo, rows without a run, risks, rehearsals, proposals.
+//! Lines about what only Whimbrel has: undo, rows without a run, risks, rehearsals.
 
-use serde_json::json;
-use whimbrel_cli::printer::Printer;
 use whimbrel_migration::stamp::StampAction;
 
-use crate::engine::{InfoRow, Rehearsal, ScriptRisk, StampReport, UndoReport};
-use crate::propose::Proposed;
+use crate::engine::{InfoRow, Rehearsal, StampReport, UndoReport};
 use crate::reach::{PingReport, WaitReport};
+use crate::report::version;
+use crate::risk::ScriptRisk;
 
 /// As much of an image's digest is shown.
 const SHOWN_DIGEST: usize = 19;
 
 pub(super) fn undo(name: &str, report: &UndoReport) -> Vec<String> {
-    let mut lines = vec![format!("{name}: {}", super::version(report.before.as_deref()))];
+    let mut lines = vec![format!("{name}: {}", version(report.before.as_deref()))];
     if report.undone.is_empty() {
         lines.push("  nothing to take back".to_owned());
     }
@@ -25,7 +24,7 @@ pub(super) fn undo(name: &str, report: &UndoReport) -> Vec<String> {
 
 pub(super) fn stamp(name: &str, report: &StampReport) -> Vec<String> {
     if report.actions.is_empty() {
-        return vec![format!("{name}: nothing to write; {}", super::version(report.before.as_deref()))];
+        return vec![format!("{name}: nothing to write; {}", version(report.before.as_deref()))];
     }
     let would = if report.written { "is" } else { "would be" };
     let mut lines: Vec<String> = report
@@ -46,7 +45,7 @@ pub(super) fn stamp(name: &str, report: &StampReport) -> Vec<String> {
         .collect();
     lines.extend(report.dangers.iter().map(|danger| format!("  danger: {danger}")));
     if report.written {
-        lines.push(format!("{name}: now at {}", super::version(report.after.as_deref())));
+        lines.push(format!("{name}: now at {}", version(report.after.as_deref())));
     }
     lines
 }
@@ -61,7 +60,7 @@ pub(super) fn ping(name: &str, report: &PingReport) -> Vec<String> {
 }
 
 pub(super) fn waited(name: &str, report: &WaitReport) -> Vec<String> {
-    vec![format!("{name}: {}, after {} ms", super::version(report.version.as_deref()), report.waited_millis)]
+    vec![format!("{name}: {}, after {} ms", version(report.version.as_deref()), report.waited_millis)]
 }
 
 pub(super) fn risk(risk: &ScriptRisk) -> Vec<String> {
@@ -110,25 +109,4 @@ pub(super) fn origins(rows: &[InfoRow]) -> Vec<String> {
         lines.extend(row.reason.as_ref().map(|reason| format!("  {what}: {reason}")));
     }
     lines
-}
-
-/// What `propose-undo` found.
-pub fn proposals(printer: &Printer, proposals: &[Proposed]) {
-    if printer.is_json() {
-        printer.json(&json!({"schema": 1, "verb": "propose-undo", "proposals": proposals}));
-        return;
-    }
-    for proposed in proposals {
-        let file = proposed.file.display();
-        if proposed.written {
-            printer.line(format!("{}: {file} is written; read it before it is needed", proposed.database));
-        } else {
-            printer.line(format!("-- {file}"));
-            printer.line(proposed.text.trim_end());
-        }
-        for missing in &proposed.missing {
-            let line = missing.place.line;
-            printer.warn(format!("{} line {line} has no exact inverse: {}", proposed.script, missing.reason));
-        }
-    }
 }

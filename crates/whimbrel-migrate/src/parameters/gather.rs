@@ -6,10 +6,10 @@ use whimbrel_cli::env::Environment;
 use whimbrel_cli::settings::Origin;
 
 use super::parameter::{self, Effect};
-use super::place::without_secrets;
 use super::resolver::Resolver;
 use super::sources::{self, Entries, Found, Surroundings};
 use super::values::Values;
+use super::without_secrets;
 
 /// The environment of `flyway.toml` that is meant where none is named.
 pub const DEFAULT_ENVIRONMENT: &str = "default";

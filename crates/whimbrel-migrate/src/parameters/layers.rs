@@ -17,11 +17,11 @@ use whimbrel_cli::error::{CommandError, ErrorKind};
 use whimbrel_cli::project::{Database, FlywayValue, Project};
 use whimbrel_cli::settings::{NamedSetting, Origin};
 
-use super::DatabaseSettings;
-use crate::flyway::gather::{self, Gathered};
-use crate::flyway::sources::{Surroundings, unknown};
-use crate::flyway::values::Values;
-use crate::flyway::{fill, parameter, surroundings};
+use super::gather::{self, Gathered};
+use super::sources::{Surroundings, unknown};
+use super::values::Values;
+use super::{fill, parameter, surroundings};
+use crate::settings::DatabaseSettings;
 
 /// What the project file says in its own way.
 const PROJECTS_OWN: [&str; 13] = [
@@ -41,7 +41,7 @@ const PROJECTS_OWN: [&str; 13] = [
 ];
 
 /// Fills a database of the project file.
-pub(super) fn fill_project_database(
+pub(crate) fn fill_project_database(
     project: &Project,
     database: &Database,
     environment: &impl Environment,
@@ -124,7 +124,7 @@ pub fn shown(project: &Project, environment: &impl Environment) -> Result<Vec<Na
 }
 
 /// Without a project file: the one database that Flyway's files and variables name, if they do.
-pub(super) fn flyway_database(
+pub(crate) fn flyway_database(
     environment: &impl Environment,
     folder: &Path,
 ) -> Result<Option<DatabaseSettings>, CommandError> {

@@ -10,8 +10,8 @@ use whimbrel_database::{Target, TargetError};
 use whimbrel_migration::settings::{IgnorePattern, OwnTransactions};
 use whimbrel_migration::version::Version;
 
-use super::place::without_secrets;
 use super::values::Values;
+use super::without_secrets;
 use crate::settings::DatabaseSettings;
 
 /// What differs from our own face without being a parameter.
