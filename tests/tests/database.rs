@@ -100,6 +100,17 @@ fn row_25_a_deferred_constraint_fails_the_script_and_nothing_is_recorded() {
     assert!(ended.says("23503"), "{}", ended.said());
     assert_eq!(shop.database.ask("SELECT to_regclass('p') IS NULL"), "t");
     assert_eq!(shop.database.number("SELECT count(*) FROM flyway_schema_history"), 0);
+    // One that divides by zero is not taken for a transaction that the script has ended.
+    shop.write(
+        "V1__a.sql",
+        "CREATE TABLE p (id int);\n\
+         CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM 1/0; RETURN NULL; END $$;\n\
+         CREATE CONSTRAINT TRIGGER t AFTER INSERT ON p DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION f();\n\
+         INSERT INTO p VALUES (1);\n",
+    );
+    let ended = shop.migrate(&[]).expect_code(7);
+    assert!(ended.says("22012") && ended.says("nothing of it was kept"), "{}", ended.said());
+    assert_eq!(shop.database.ask("SELECT to_regclass('p') IS NULL"), "t");
 }
 
 #[test]
@@ -482,6 +493,21 @@ fn row_48_and_49_no_right_and_read_only_are_explained() {
     shop.database.ask("ALTER SCHEMA public OWNER TO postgres; REVOKE CREATE ON SCHEMA public FROM PUBLIC");
     let ended = shop.migrate(&[]).expect_code(1);
     assert!(ended.says("42501") && ended.says("GRANT"), "{}", ended.said());
+    let shop = Shop::new(&[("V1__a.sql", "CREATE TABLE a (id int);\n")]);
+    shop.migrate(&[]).expect_code(0);
+    let (user, history) = (&shop.database.user, "flyway_schema_history");
+    shop.database.ask(&format!(
+        "ALTER TABLE {history} OWNER TO postgres; REVOKE ALL ON {history} FROM \"{user}\"; GRANT SELECT ON {history} TO \"{user}\""
+    ));
+    shop.write("V2__b.sql", "CREATE TABLE b (id int);\n");
+    let ended = shop.migrate(&[]).expect_code(1);
+    assert!(
+        ended.says("42501") && ended.says("GRANT") && ended.says("nothing of the script"),
+        "{}",
+        ended.said()
+    );
+    assert!(!ended.says("correct the script"), "{}", ended.said());
+    assert_eq!(shop.database.ask("SELECT to_regclass('b') IS NULL"), "t");
     let shop = Shop::new(&[("V1__a.sql", "CREATE TABLE a (id int);\n")]);
     shop.database
         .ask(&format!("ALTER DATABASE \"{}\" SET default_transaction_read_only = on", shop.database.name));

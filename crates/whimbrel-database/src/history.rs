@@ -24,9 +24,12 @@ pub enum FinishError {
     /// The transaction was over before: the script ended it itself, and what it did is committed.
     #[error("the script ended its transaction itself")]
     NotOurs,
-    /// A deferred constraint, the history row or the COMMIT was refused: nothing is kept.
+    /// A deferred constraint or the COMMIT was refused: nothing is kept.
     #[error("the transaction could not be committed")]
     Rejected(#[source] DatabaseError),
+    /// The history row was refused, which is no fault of the script's: nothing is kept.
+    #[error("the history row could not be written")]
+    RowRefused(#[source] DatabaseError),
     /// The connection was lost during COMMIT: ask [`Session::fate_of`] in another session.
     #[error("the connection was lost during COMMIT")]
     CommitLost(#[source] DatabaseError),

@@ -151,7 +151,7 @@ impl MySql {
         if !self.release_mark().await.map_err(FinishError::Rejected)? {
             return Err(FinishError::NotOurs);
         }
-        self.query(insert).await.map_err(FinishError::Rejected)?;
+        self.query(insert).await.map_err(FinishError::RowRefused)?;
         FinishError::of_commit(self.query("COMMIT").await)
     }
 

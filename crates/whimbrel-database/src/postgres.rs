@@ -87,8 +87,7 @@ impl Postgres {
 
     /// SQL that finds the search path as it is.
     async fn plain(&mut self, sql: &str) -> Result<Vec<Row>, DatabaseError> {
-        let answer = self.ask(sql, Wanted::Rows).await?;
-        answer.error.map_or(Ok(answer.rows), Err)
+        self.ask(sql, Wanted::Rows).await?.rows()
     }
 
     pub(crate) async fn execute(&mut self, sql: &str) -> Outcome {
@@ -199,11 +198,13 @@ impl Postgres {
             format!("{guard}; SET CONSTRAINTS ALL IMMEDIATE; {RESET_ROLE}; RESET ALL; {beginning}{insert}");
         let [written, committed] =
             self.driver.ask_all([&text, "COMMIT"]).await.map_err(FinishError::CommitLost)?;
-        match written {
-            Ok(_) => FinishError::of_commit(committed),
-            Err(error) if error.sqlstate() == Some("22012") => Err(FinishError::NotOurs),
-            Err(error) if error.is_connection_lost() => Err(FinishError::CommitLost(error)),
-            Err(error) => Err(FinishError::Rejected(error)),
+        match (written.error, written.completed) {
+            (None, _) => FinishError::of_commit(committed.rows()),
+            (Some(error), _) if error.is_connection_lost() => Err(FinishError::CommitLost(error)),
+            (Some(error), 0) if error.sqlstate() == Some("22012") => Err(FinishError::NotOurs),
+            // The guard went through, and the constraints did not.
+            (Some(error), 0 | 1) => Err(FinishError::Rejected(error)),
+            (Some(error), _) => Err(FinishError::RowRefused(error)),
         }
     }
 

@@ -142,7 +142,7 @@ impl Sqlite {
         if self.query(&format!("RELEASE {MARK}")).await.is_err() {
             return Err(FinishError::NotOurs);
         }
-        self.query(insert).await.map_err(FinishError::Rejected)?;
+        self.query(insert).await.map_err(FinishError::RowRefused)?;
         FinishError::of_commit(self.query("COMMIT").await)
     }
 

@@ -58,11 +58,14 @@ pub(crate) struct Driver {
 }
 
 /// What came of one query.
+#[derive(Default)]
 pub(crate) struct Answer {
     /// Rows of all its statements, where they were wanted.
     pub(crate) rows: Vec<Row>,
     /// How many rows its statements touched.
     pub(crate) affected: u64,
+    /// How many of its statements went through.
+    pub(crate) completed: usize,
     /// What the server said meanwhile.
     pub(crate) notices: Vec<Notice>,
     /// The error that ended it.
@@ -96,33 +99,28 @@ impl Driver {
 
     /// Sends the text as one simple query and collects all rows of all its statements.
     pub(crate) async fn rows(&mut self, sql: &str) -> Result<Vec<Row>, DatabaseError> {
-        let answer = self.ask(sql, Wanted::Rows).await?;
-        match answer.error {
-            None => Ok(answer.rows),
-            Some(error) => Err(error),
-        }
+        self.ask(sql, Wanted::Rows).await?.rows()
     }
 
     /// Several queries in one round trip, each with an answer of its own.
     pub(crate) async fn ask_all<const N: usize>(
         &mut self,
         queries: [&str; N],
-    ) -> Result<[Result<Vec<Row>, DatabaseError>; N], DatabaseError> {
+    ) -> Result<[Answer; N], DatabaseError> {
         self.catch_up().await?;
         for query in queries {
             self.send(query).await?;
         }
-        let mut answers = queries.map(|_| Ok(Vec::new()));
+        let mut answers = queries.map(|_| Answer::default());
         let mut lost: Option<String> = None;
         for into in &mut answers {
             if let Some(why) = &lost {
                 // Nothing comes behind the end of a session.
-                *into = Err(DatabaseError::ConnectionLost(why.clone().into()));
+                into.error = Some(DatabaseError::ConnectionLost(why.clone().into()));
                 continue;
             }
-            let answer = self.answer(Wanted::Rows).await?;
-            lost = answer.error.as_ref().filter(|error| error.is_connection_lost()).map(ToString::to_string);
-            *into = answer.error.map_or(Ok(answer.rows), Err);
+            *into = self.answer(Wanted::Rows).await?;
+            lost = into.error.as_ref().filter(|error| error.is_connection_lost()).map(ToString::to_string);
         }
         Ok(answers)
     }
@@ -168,7 +166,7 @@ impl Driver {
     /// The answer to the oldest query under way.
     pub(crate) async fn answer(&mut self, wanted: Wanted) -> Result<Answer, DatabaseError> {
         self.flush().await?;
-        let mut answer = self.empty_answer();
+        let mut answer = Answer::default();
         loop {
             match self.message_for(&answer).await? {
                 Message::CopyInResponse(_) => {
@@ -206,7 +204,7 @@ impl Driver {
         self.catch_up().await?;
         self.send(statement).await?;
         self.flush().await?;
-        let mut answer = self.empty_answer();
+        let mut answer = Answer::default();
         loop {
             match self.message_for(&answer).await? {
                 Message::CopyInResponse(_) => {
@@ -260,10 +258,6 @@ impl Driver {
         let _ = self.transport.shutdown().await;
     }
 
-    fn empty_answer(&self) -> Answer {
-        Answer { rows: Vec::new(), affected: 0, notices: Vec::new(), error: None }
-    }
-
     /// Takes a message into the answer; whether it is complete.
     fn take_in(
         &mut self,
@@ -292,6 +286,7 @@ impl Driver {
             }
             Message::CommandComplete(body) => {
                 into.affected += answer::affected(body.tag().map_err(protocol)?);
+                into.completed += 1;
             }
             // What a script selects or copies to the client is of no interest; LISTEN brings notifications.
             _ => {}
@@ -306,6 +301,13 @@ impl Driver {
             answer.notices.push(Notice { is_warning: false, sqlstate: "00000".to_owned(), message });
         }
         answer
+    }
+}
+
+impl Answer {
+    /// The rows, or the error in their place.
+    pub(crate) fn rows(self) -> Result<Vec<Row>, DatabaseError> {
+        self.error.map_or(Ok(self.rows), Err)
     }
 }
 

@@ -26,7 +26,7 @@ impl Postgres {
     ) -> Result<Option<Vec<Row>>, DatabaseError> {
         let (lock, read) = self.locking_and_reading(table, installed_rank);
         let [taken, rows] = self.driver.ask_all([&lock, &read]).await?;
-        if is_taken(&taken?) { rows.map(Some) } else { Ok(None) }
+        if is_taken(&taken.rows()?) { rows.rows().map(Some) } else { Ok(None) }
     }
 
     /// [`Self::unlock_and_reset`], then [`Self::try_lock_and_read`], in one round trip.
@@ -37,8 +37,8 @@ impl Postgres {
     ) -> Result<(Unlocked, Option<Vec<Row>>), DatabaseError> {
         let (lock, read) = self.locking_and_reading(table, installed_rank);
         let [given, taken, rows] = self.driver.ask_all([&self.unlocking(table), &lock, &read]).await?;
-        let unlocked = self.unlocked(&given?);
-        Ok((unlocked, if is_taken(&taken?) { Some(rows?) } else { None }))
+        let unlocked = self.unlocked(&given.rows()?);
+        Ok((unlocked, if is_taken(&taken.rows()?) { Some(rows.rows()?) } else { None }))
     }
 
     fn locking_and_reading(&self, table: &TableName, installed_rank: i32) -> (String, String) {

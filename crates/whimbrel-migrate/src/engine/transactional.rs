@@ -68,10 +68,15 @@ impl Engine<'_> {
                 self.settle_commit(id, begun, &row, error).await
             }
             Err(FinishError::Rejected(error)) => {
-                let note = "this came up at the end of the script, when deferred constraints were checked and the \
-                    history row was written";
+                let note = "this came up at the end of the script, when deferred constraints were checked";
                 let failed = FailedStatement::at_line(lines, error, note);
                 Err(self.roll_back(id, Interruption::Statement(Box::new(failed))).await)
+            }
+            Err(FinishError::RowRefused(error)) => {
+                if let Err(error) = self.session.rollback().await {
+                    tracing::debug!(target: "whimbrel", "no rollback was needed: {error}");
+                }
+                Err(Failure::database("write the history row, so that nothing of the script was kept")(error))
             }
             Err(FinishError::NotOurs) => {
                 let error = whimbrel_database::DatabaseError::Protocol(FinishError::NotOurs.into());

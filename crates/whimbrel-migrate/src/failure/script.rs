@@ -68,6 +68,9 @@ impl ScriptFailure {
     pub fn kept_in_words(&self) -> String {
         match self.kept {
             Kept::Nothing => "nothing of it was kept".to_owned(),
+            Kept::Statements { done: 0, .. } => {
+                "no statement of it is done, but the first one left something behind".to_owned()
+            }
             Kept::Statements { done, total } => {
                 format!("{done} of its {total} statements are done and were kept")
             }
