@@ -33,9 +33,10 @@ use whimbrel_cli::printer::Printer;
 use whimbrel_cli::signals::Stop;
 
 use crate::cli::Verb;
+use crate::failure::Failure;
 use crate::report::Reporter;
 use crate::settings::RunSettings;
-use crate::turn::Report;
+use crate::turn::{Report, Turn};
 use crate::turns::{Run, carry_out};
 use console::Console;
 use dry_run::DryRun;
@@ -188,6 +189,7 @@ async fn run_one(
     }
     let mut run = carry_out(&reporter, settings, stop).await;
     for turn in &mut run.turns {
+        name_files(turn);
         if let Some(Report::Info(report)) = &mut turn.report {
             filter.apply(&mut report.migrations);
             if filter.ids_only && !json {
@@ -203,6 +205,22 @@ async fn run_one(
     let failed = run.exit != exit::ExitCode::Done
         && !(json && settings.verb == Verb::Validate && run.turns.iter().all(|turn| turn.failure.is_none()));
     (run, failed)
+}
+
+/// Scripts that cannot be together are named by their files, not by their paths below a location.
+fn name_files(turn: &mut Turn) {
+    let (Some(Failure::Refused(findings)), Some(set)) = (&mut turn.failure, &turn.set) else { return };
+    for finding in findings {
+        let mut named = Vec::new();
+        let lines = finding.message.lines().map(|line| {
+            let script = line.strip_prefix("-> ").and_then(|line| line.strip_suffix(" (SQL)"));
+            let mut files = script.into_iter().flat_map(|script| set.find_all(script)).map(|(_, path)| path);
+            let Some(path) = files.find(|path| !named.contains(path)) else { return line.to_owned() };
+            named.push(path);
+            format!("-> {} (SQL)", path.display())
+        });
+        finding.message = lines.collect::<Vec<_>>().join("\n");
+    }
 }
 
 /// Errors as Flyway writes them.

@@ -146,8 +146,12 @@ impl ScriptSet {
 
     /// A script by its path below its location, with its file.
     pub fn find(&self, path: &str) -> Option<(&ResolvedScript, &PathBuf)> {
-        let mut scripts = self.scripts().iter().zip(&self.paths);
-        scripts.find(|(script, _)| script.script == path)
+        self.find_all(path).next()
+    }
+
+    /// All scripts of this path below their locations.
+    pub fn find_all(&self, path: &str) -> impl Iterator<Item = (&ResolvedScript, &PathBuf)> {
+        self.scripts().iter().zip(&self.paths).filter(move |(script, _)| script.script == path)
     }
 
     /// The callbacks of an event, in the order in which they run.

@@ -302,6 +302,10 @@ fn error(place: &Place, failure: &Failure) -> Value {
     let message = words::message(place, failure);
     match failure {
         Failure::Script(script) => json!({"error": script_error(script, Some(&message))}),
+        Failure::Callback { failure: script, .. } => {
+            let inner = script_error(script, Some(&words::block(place, script)));
+            json!({"error": {"errorCode": code, "message": message, "cause": inner["cause"]}})
+        }
         Failure::Connect(error) => json!({"error": {
             "errorCode": code, "subErrorCode": "CONNECTION_FAILURE", "sqlState": words::connect_state(error),
             "sqlErrorCode": 0, "message": message,

@@ -108,6 +108,10 @@ impl Lines {
     fn files(&self, line: &Value) {
         for pair in line["below"].as_array().into_iter().flatten() {
             let name = |index: usize| pair[index].as_str().unwrap_or_default();
+            if name(0) == name(1) {
+                self.console.warning(&format!("Discarding duplicate location 'filesystem:{}'", name(0)));
+                continue;
+            }
             self.console.warning(&format!(
                 "Discarding location 'filesystem:{}' as it is a sub-location of 'filesystem:{}'",
                 name(0),

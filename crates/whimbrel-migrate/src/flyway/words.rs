@@ -141,7 +141,7 @@ fn chain(failure: &Failure) -> String {
 }
 
 /// A failed script.
-fn block(place: &Place, script: &ScriptFailure) -> String {
+pub(super) fn block(place: &Place, script: &ScriptFailure) -> String {
     let name = script.script.rsplit('/').next().unwrap_or_default();
     let headline = format!("Failed to execute script {name}");
     let (state, code, message) = match script.error.server() {
