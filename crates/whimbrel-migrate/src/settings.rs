@@ -106,8 +106,8 @@ pub struct DatabaseSettings {
     pub skip_scripts: bool,
     /// The schema of the history; none: the first of the search path.
     pub schema: Option<String>,
-    /// More schemas that belong to the database's scripts.
-    pub more_schemas: Vec<String>,
+    /// The schemas that belong to the database's scripts, as they were named; see [`DatabaseSettings::all_schemas`].
+    pub schemas: Vec<String>,
     /// The history table's name.
     pub table: String,
     /// The tablespace that the history table is made in; none: the database's.
@@ -160,6 +160,16 @@ impl DatabaseSettings {
         self.placeholder_separator = rules.separator;
     }
 
+    /// All schemas that belong to the scripts, in the order of their names in the settings; that of the history is
+    /// among them, or comes first.
+    pub fn all_schemas(&self, of_history: &str) -> Vec<String> {
+        let mut schemas = self.schemas.clone();
+        if !schemas.iter().any(|schema| schema == of_history) {
+            schemas.insert(0, of_history.to_owned());
+        }
+        schemas
+    }
+
     /// A database with the usual settings.
     pub fn new(name: impl Into<String>, target: Target, locations: Vec<PathBuf>) -> Self {
         let migration = Settings { dialect: target.engine.dialect(), ..Settings::default() };
@@ -177,7 +187,7 @@ impl DatabaseSettings {
             skip_callbacks: false,
             skip_scripts: false,
             schema: None,
-            more_schemas: Vec::new(),
+            schemas: Vec::new(),
             table: DEFAULT_TABLE.to_owned(),
             tablespace: None,
             init_sql: None,

@@ -14,10 +14,10 @@ use crate::report::{Event, Level};
 impl Engine<'_> {
     pub(super) async fn missing_schemas(&mut self) -> Result<Vec<String>, Failure> {
         let mut missing = Vec::new();
-        for schema in std::iter::once(&self.table.schema).chain(&self.settings.more_schemas) {
-            let there = self.session.schema_exists(schema).await;
+        for schema in self.settings.all_schemas(&self.table.schema) {
+            let there = self.session.schema_exists(&schema).await;
             if !there.map_err(Failure::database("look at the schema"))? {
-                missing.push(schema.clone());
+                missing.push(schema);
             }
         }
         Ok(missing)
@@ -61,13 +61,12 @@ impl Engine<'_> {
     /// The schemas that are missing, and what to do about the missing table.
     async fn first_contact(&mut self) -> Result<(Vec<String>, FirstContact), Failure> {
         let look = "look at the schema";
-        let schemas = std::iter::once(&self.table.schema).chain(&self.settings.more_schemas);
         let (mut missing, mut non_empty) = (Vec::new(), Vec::new());
-        for schema in schemas {
-            if !self.session.schema_exists(schema).await.map_err(Failure::database(look))? {
-                missing.push(schema.clone());
-            } else if !self.session.schema_is_empty(schema).await.map_err(Failure::database(look))? {
-                non_empty.push(schema.clone());
+        for schema in self.settings.all_schemas(&self.table.schema) {
+            if !self.session.schema_exists(&schema).await.map_err(Failure::database(look))? {
+                missing.push(schema);
+            } else if !self.session.schema_is_empty(&schema).await.map_err(Failure::database(look))? {
+                non_empty.push(schema);
             }
         }
         if !missing.is_empty() && !self.settings.create_schemas {

@@ -27,8 +27,7 @@ impl Engine<'_> {
             return Err(Failure::CleanDisabled { schema: self.table.schema.clone() });
         }
         let ours = self.schemas_of_ours().await?;
-        let schemas: Vec<String> =
-            std::iter::once(&self.table.schema).chain(&self.settings.more_schemas).cloned().collect();
+        let schemas = self.settings.all_schemas(&self.table.schema);
         let (dropped, cleaned): (Vec<_>, Vec<_>) =
             schemas.into_iter().partition(|schema| ours.contains(schema));
         let absent = self.missing_schemas().await?;
@@ -91,13 +90,12 @@ impl Engine<'_> {
             .filter(|row| row.installed_rank >= 0 && row.row_type == RowType::Schema)
             .map(|row| row.script.as_str())
             .collect();
-        let schemas = std::iter::once(&self.table.schema).chain(&self.settings.more_schemas);
+        let schemas = self.settings.all_schemas(&self.table.schema).into_iter();
         Ok(schemas
             .filter(|schema| {
                 let quoted = sql::quote_identifier(self.table.dialect, schema);
                 markers.iter().any(|marker| marker.split(',').any(|name| name == quoted))
             })
-            .cloned()
             .collect())
     }
 }

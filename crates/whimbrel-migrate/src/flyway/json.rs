@@ -82,12 +82,6 @@ fn answer_of(database: &DatabaseSettings, place: &Place, turn: &Turn) -> Value {
     }
 }
 
-/// The schemas that the settings name.
-fn schemas(database: &DatabaseSettings) -> String {
-    let named = database.schema.iter().chain(&database.more_schemas);
-    named.cloned().collect::<Vec<_>>().join(", ")
-}
-
 /// Local time without zone, nine digits of fraction.
 fn timestamp() -> String {
     jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S.%9f").to_string()
@@ -129,7 +123,7 @@ fn migrate(database: &DatabaseSettings, place: &Place, turn: &Turn, failure: Opt
     let mut document = json!({
         "timestamp": timestamp(), "operation": "migrate", "exception": message,
         "licenseFailed": false, "initialSchemaVersion": turn.record.before,
-        "targetSchemaVersion": if failure.is_some() { None } else { last }, "schemaName": schemas(database),
+        "targetSchemaVersion": if failure.is_some() { None } else { last }, "schemaName": database.schemas.join(", "),
         "migrations": migrations, "migrationsExecuted": applied.len(), "success": failure.is_none(),
         "flywayVersion": FOLLOWED_VERSION, "database": place.database(), "warnings": warnings,
         "databaseType": place.dialect().name(),
@@ -182,7 +176,7 @@ fn undo(database: &DatabaseSettings, place: &Place, turn: &Turn, report: &UndoRe
     json!({
         "flywayVersion": FOLLOWED_VERSION, "database": place.database(), "warnings": [], "operation": "undo",
         "initialSchemaVersion": report.before, "targetSchemaVersion": report.after,
-        "schemaName": schemas(database), "migrationsUndone": undone.len(), "undoneMigrations": undone,
+        "schemaName": database.schemas.join(", "), "migrationsUndone": undone.len(), "undoneMigrations": undone,
     })
 }
 
@@ -227,7 +221,7 @@ fn info(database: &DatabaseSettings, place: &Place, report: &InfoReport) -> Valu
         .collect();
     json!({
         "timestamp": timestamp(), "operation": "info", "exception": null, "licenseFailed": false,
-        "schemaVersion": report.version, "schemaName": schemas(database), "migrations": migrations,
+        "schemaVersion": report.version, "schemaName": database.schemas.join(", "), "migrations": migrations,
         // Here, and only here, a database without a name has the empty one.
         "flywayVersion": FOLLOWED_VERSION, "database": place.database().unwrap_or_default(),
         "allSchemasEmpty": report.schema_empty,

@@ -175,15 +175,23 @@ pub(super) fn connect_state(error: &ConnectError) -> &'static str {
 
 /// What a driver makes of a server's error; that of MySQL has no word before the message.
 pub(super) fn server_message(error: &ServerError) -> String {
-    let position = error.position.map(|at| format!("\n  Position: {at}")).unwrap_or_default();
+    let position = error.position.map(|at| at.to_string());
+    let more = [
+        ("Detail", &error.detail),
+        ("Hint", &error.hint),
+        ("Position", &position),
+        ("Where", &error.context),
+    ];
+    let more: String =
+        more.iter().filter_map(|(name, text)| Some(format!("\n  {name}: {}", text.as_ref()?))).collect();
     let message = &error.message;
     match (state(error), error.code) {
         (None, code) => {
             let (name, meaning) = sqlite_words(code);
             format!("[{name}] {meaning} ({message})")
         }
-        (Some(_), 0) => format!("{}: {message}{position}", error.severity),
-        (Some(_), _) => format!("{message}{position}"),
+        (Some(_), 0) => format!("{}: {message}{more}", error.severity),
+        (Some(_), _) => format!("{message}{more}"),
     }
 }
 

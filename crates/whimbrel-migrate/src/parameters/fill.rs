@@ -159,8 +159,7 @@ fn history(values: &Values, database: &mut DatabaseSettings) -> Result<(), Strin
         database.schema = Some(schema);
     }
     if !schemas.is_empty() {
-        let first = database.schema.as_ref();
-        database.more_schemas = schemas.into_iter().filter(|schema| Some(schema) != first).collect();
+        database.schemas = schemas;
     }
     set(&mut database.create_schemas, values.boolean("createSchemas")?);
     for (field, name) in [
@@ -291,8 +290,8 @@ mod tests {
         .unwrap();
         assert_eq!(database.locations, [PathBuf::from("/work/b"), PathBuf::from("/c/*")]);
         assert_eq!(
-            (database.schema.as_deref(), database.more_schemas),
-            (Some("audit"), vec!["app".to_owned()])
+            (database.schema.as_deref(), database.all_schemas("audit")),
+            (Some("audit"), vec!["app".to_owned(), "audit".to_owned()])
         );
         assert!(database.migration.group && !database.migration.mixed && database.create_schemas);
         assert_eq!(database.migration.target, settings::Target::Next);

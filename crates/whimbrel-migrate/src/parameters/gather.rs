@@ -1,6 +1,7 @@
 //! From all sources to one value for each parameter.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use whimbrel_cli::env::Environment;
 use whimbrel_cli::settings::Origin;
@@ -42,7 +43,8 @@ pub fn gather<E: Environment>(
     let chosen = chosen_environment(&found, &flags)?;
     lay(&mut gathered.values, &[&found.files, &found.environment, &flags], &chosen, surroundings)?;
     gathered.values.set("environment", chosen, Origin::Default);
-    gathered.words = judge(&gathered.values, arguments.is_some())?;
+    gathered.words = missing_files(&found.missing);
+    gathered.words.extend(judge(&gathered.values, arguments.is_some())?);
     gathered.words.extend(java(surroundings.environment));
     let url = argument("url").unwrap_or_default();
     if argument("password").is_some() || without_secrets(&url) != url {
@@ -54,7 +56,13 @@ pub fn gather<E: Environment>(
     Ok(gathered)
 }
 
-/// The environment that is chosen; one that is not there is refused.
+fn missing_files(paths: &[PathBuf]) -> Vec<String> {
+    let shown = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+    let words = format!("One or more specified configuration files could not be found: {shown}");
+    if paths.is_empty() { Vec::new() } else { vec![words] }
+}
+
+/// The environment that is chosen; one that is not there is refused, unless a URL is given for whatever is chosen.
 fn chosen_environment(found: &Found, flags: &Entries) -> Result<String, String> {
     let all = || found.files.iter().chain(&found.environment).chain(flags);
     let chosen = all().rfind(|(name, ..)| name == "environment");
@@ -62,7 +70,7 @@ fn chosen_environment(found: &Found, flags: &Entries) -> Result<String, String> 
         return Ok(DEFAULT_ENVIRONMENT.to_owned());
     };
     let prefix = format!("environments.{chosen}.");
-    if chosen != DEFAULT_ENVIRONMENT && !all().any(|(name, ..)| name.starts_with(&prefix)) {
+    if chosen != DEFAULT_ENVIRONMENT && !all().any(|(name, ..)| name == "url" || name.starts_with(&prefix)) {
         return Err(format!(
             "Environment '{chosen}' not found. Check that 'environments.{chosen}' exists in your configuration"
         ));

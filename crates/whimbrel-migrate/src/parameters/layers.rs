@@ -175,7 +175,7 @@ mod tests {
         let files = [("whimbrel.toml", PROJECT), ("flyway.conf", conf)];
         let settings = filled(&files, &[("FLYWAY_PLACEHOLDERS_SIZE", "big")]).unwrap();
         assert_eq!((settings.table.as_str(), settings.schema.as_deref()), ("history", Some("app")));
-        assert_eq!(settings.more_schemas, ["b"]);
+        assert_eq!(settings.schemas, ["app", "b"]);
         assert!(settings.migration.out_of_order && !settings.migration.group);
         assert_eq!(
             (settings.placeholders["color"].as_str(), settings.placeholders["size"].as_str()),

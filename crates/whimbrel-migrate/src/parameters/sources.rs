@@ -50,6 +50,8 @@ pub struct Found {
     pub files: Entries,
     /// The environment.
     pub environment: Entries,
+    /// Files that were named and are not there: Flyway goes on without them.
+    pub missing: Vec<PathBuf>,
 }
 
 /// Reads files and environment. `argument` is what the command line says about a parameter.
@@ -81,6 +83,9 @@ pub fn find<E: Environment>(
     files.extend(by_variable.into_iter().filter(|path| form_of_file(path) == form));
     files.extend(by_argument);
     let mut found = Found::default();
+    let is_there = |path: &PathBuf| path == Path::new("-") || path.exists();
+    let (files, missing) = files.into_iter().partition::<Vec<_>, _>(is_there);
+    found.missing = missing;
     for path in files {
         found.files.extend(read(&path, form, encoding, surroundings)?);
     }
@@ -329,7 +334,6 @@ mod tests {
             ([("configFiles", "bad.conf")], "flyway.tarjet"),
             ([("configFiles", "a.toml")], "environments.dev.urll"),
             ([("configFiles", "bad.conf,a.toml")], "together"),
-            ([("configFiles", "nope.conf")], "nope.conf"),
             ([("configFileEncoding", "KLINGON")], "KLINGON"),
         ] {
             let error = place.find(&arguments).unwrap_err();
