@@ -46,10 +46,11 @@ fn drop_extensions(schema: &str) -> String {
 /// One loop over all kinds, in an order in which little is left for CASCADE; what went with an earlier one is
 /// passed over by IF EXISTS.
 fn drop_objects(schema: &str) -> String {
-    let not_of_extension = |class: &str, oid: &str| {
+    // What belongs to an extension goes with it, and the functions that make a range with its type.
+    let not_of_another = |class: &str, oid: &str, kinds: &str| {
         format!(
             "NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.{class}'::pg_catalog.regclass \
-             AND d.objid = {oid} AND d.deptype = 'e')"
+             AND d.objid = {oid} AND d.deptype IN ({kinds}))"
         )
     };
     format!(
@@ -80,8 +81,8 @@ fn drop_objects(schema: &str) -> String {
              WHERE n.nspname = {schema} \
            ) AS objects ORDER BY o \
          LOOP EXECUTE statement; END LOOP; END $clean$",
-        class_free = not_of_extension("pg_class", "c.oid"),
-        proc_free = not_of_extension("pg_proc", "p.oid"),
-        type_free = not_of_extension("pg_type", "t.oid"),
+        class_free = not_of_another("pg_class", "c.oid", "'e'"),
+        proc_free = not_of_another("pg_proc", "p.oid", "'e', 'i'"),
+        type_free = not_of_another("pg_type", "t.oid", "'e'"),
     )
 }
