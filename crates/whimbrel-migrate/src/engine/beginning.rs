@@ -1,7 +1,7 @@
 //! The beginning of a history: its schemas, its table, and a baseline where one is wanted.
 
 use whimbrel_migration::baseline::{FirstContact, decide_first_contact};
-use whimbrel_migration::finding::Finding;
+use whimbrel_migration::finding::{Finding, FlywayCode};
 use whimbrel_migration::history::{History, HistoryRow, NewRow, RowType};
 use whimbrel_migration::name;
 use whimbrel_migration::sql;
@@ -72,6 +72,7 @@ impl Engine<'_> {
         if !missing.is_empty() && !self.settings.create_schemas {
             let finding =
                 Finding::error("no-schema", format!("schema {} does not exist", missing.join(", ")));
+            let finding = finding.coded(FlywayCode::DbConnection);
             return Err(finding.next_step("create it, or allow that it is made").into());
         }
         if !missing.is_empty() {

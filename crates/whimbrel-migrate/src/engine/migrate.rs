@@ -62,11 +62,14 @@ impl Engine<'_> {
                 return Err(failure);
             }
             ahead = Some(course);
-        } else if self.reporter.is_listened() && self.has_schema().await? {
-            // Where nothing was applied yet there is nothing that could disagree.
+        } else {
+            let is_told = self.reporter.is_listened() && self.has_schema().await?;
+            // Where nothing was applied yet there is nothing that could disagree, but the scripts with each other.
             let history = History::default();
-            if let Ok(overview) = Overview::build(self.set.scripts(), &history, &self.settings.migration) {
-                self.tell_validated(&overview);
+            match Overview::build(self.set.scripts(), &history, &self.settings.migration) {
+                Ok(overview) if is_told => self.tell_validated(&overview),
+                Err(finding) if validates => return Err(finding.into()),
+                Ok(_) | Err(_) => {}
             }
         }
         if validates {

