@@ -8,8 +8,8 @@
 //! | `U1_2__…` | undo, only where an undo prefix is set |
 //! | `beforeMigrate__x.sql` | callback |
 //!
-//! Prefixes match their letter case, the longest first; suffixes match any letter case; the first separator
-//! divides version and description.
+//! Prefixes match their letter case, the longest first, of two alike that of baselines, then of versioned scripts;
+//! suffixes match any letter case; the first separator divides version and description.
 //!
 //! ```
 //! use whimbrel_migration::name::{NamingRules, ScriptKind};
@@ -206,9 +206,9 @@ impl NamingRules {
 
     fn match_prefix<'name>(&self, stem: &'name str) -> Option<(&'name str, ScriptKind)> {
         let own = [
+            (Some(self.baseline_prefix.as_str()), ScriptKind::Baseline),
             (Some(self.versioned_prefix.as_str()), ScriptKind::Versioned),
             (Some(self.repeatable_prefix.as_str()), ScriptKind::Repeatable),
-            (Some(self.baseline_prefix.as_str()), ScriptKind::Baseline),
             (self.undo_prefix.as_deref(), ScriptKind::Undo),
         ];
         let own = own.into_iter().filter_map(|(prefix, kind)| Some((prefix?, kind)));
@@ -261,5 +261,18 @@ impl NamingRules {
             name: name.to_owned(),
             example: format!("{prefix}{}{description}{suffix}", self.separator),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_prefixes_alike_that_of_baselines_wins() {
+        let rules = NamingRules { baseline_prefix: "V".into(), ..NamingRules::default() };
+        assert_eq!(rules.parse("V1__a.sql").map(|name| name.kind), Ok(ScriptKind::Baseline));
+        let rules = NamingRules { repeatable_prefix: "V".into(), ..NamingRules::default() };
+        assert_eq!(rules.parse("V1__a.sql").map(|name| name.kind), Ok(ScriptKind::Versioned));
     }
 }

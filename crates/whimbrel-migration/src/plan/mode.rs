@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::{MigratePlan, Step};
 use crate::{
     conf::ScriptConf,
+    dialect::Dialect,
     finding::{Finding, FlywayCode},
     scan::{KindChange, ScanFacts, Seen},
     script::ResolvedScript,
@@ -62,7 +63,13 @@ pub fn decide_run(facts: &ScanFacts, conf: &ScriptConf, settings: &Settings) -> 
     }
     let in_transaction =
         declared.unwrap_or(facts.non_transactional.is_none() && settings.execute_in_transaction);
-    Ok(if in_transaction { RunMode::InTransaction } else { RunMode::StatementByStatement })
+    Ok(if in_transaction {
+        RunMode::InTransaction
+    } else if facts.savepoints && settings.dialect == Dialect::Sqlite {
+        RunMode::ManagesOwnTransactions
+    } else {
+        RunMode::StatementByStatement
+    })
 }
 
 fn own_transaction_finding(control: &Seen) -> Finding {

@@ -40,6 +40,8 @@ pub struct ScanFacts {
     /// The first statement that commits the transaction around it (MySQL, MariaDB): what came before it, and
     /// itself, cannot be rolled back any more.
     pub implicit_commit: Option<Seen>,
+    /// Whether a savepoint is set. On SQLite the outermost one begins a transaction where there is none.
+    pub savepoints: bool,
     /// Whether there is COPY data.
     pub copies: bool,
     /// The first statement that makes the server run a program.
@@ -72,7 +74,8 @@ impl ScanFacts {
             }
             Effect::Transactional => false,
         };
-        if begins_with_copy(statement) && runs_program(Dialect::PostgreSql, statement.text) {
+        self.savepoints |= begins_with("SAVEPOINT", statement);
+        if begins_with("COPY", statement) && runs_program(Dialect::PostgreSql, statement.text) {
             self.program.get_or_insert(place);
         }
         if !non_transactional {
@@ -88,10 +91,10 @@ impl ScanFacts {
 }
 
 /// Most statements need no closer look.
-fn begins_with_copy(statement: &Statement<'_>) -> bool {
+fn begins_with(word: &str, statement: &Statement<'_>) -> bool {
     let comments = usize::try_from(statement.place.offset - statement.text_place.offset).unwrap_or_default();
-    let word = statement.text.as_bytes().get(comments..).unwrap_or_default();
-    word.get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"COPY"))
+    let text = statement.text.as_bytes().get(comments..).unwrap_or_default();
+    text.get(..word.len()).is_some_and(|first| first.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// The facts about a script in memory.
