@@ -4,7 +4,9 @@
 //! judged as well.
 
 use serde_json::Value;
+use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::encoding::Encoding;
+use whimbrel_migration::scan;
 use whimbrel_migration::settings::{IgnorePattern, Target};
 use whimbrel_migration::version::Version;
 
@@ -160,7 +162,9 @@ pub static REASONS: &[Reason] = &[
                 difference.what != "history"
                     || difference.got.as_array().map(Vec::len) > difference.expected.as_array().map(Vec::len)
             };
-            is_on("group") && is_on("mixed") && differences.iter().all(more_rows)
+            let apart = is_on("mixed")
+                || situation.settings().any(|setting| setting == ("executeInTransaction", "false"));
+            is_on("group") && apart && differences.iter().all(more_rows)
         },
     },
     Reason {
@@ -168,7 +172,8 @@ pub static REASONS: &[Reason] = &[
         why: "detectEncoding finds UTF-16 without a byte order mark; Flyway reads it as UTF-8 and fails",
         applies: |situation, differences| {
             situation.settings().any(|(name, value)| name == "detectEncoding" && value == "true")
-                && situation.fails_with(differences, "Failed to execute script")
+                && (situation.fails_with(differences, "Failed to execute script")
+                    || differences.iter().all(|difference| difference.what == "info with checksums"))
         },
     },
     Reason {
@@ -280,6 +285,54 @@ pub static REASONS: &[Reason] = &[
         },
     },
     Reason {
+        slug: "nul-byte",
+        why: "a script with a NUL byte is refused: the server would read up to it; Flyway passes over one in a comment",
+        applies: |situation, _| situation.contents(&[""]).iter().any(|content| content.contains('\0')),
+    },
+    Reason {
+        slug: "session-is-reset",
+        why: "what a script SETs counts for itself only; after default_transaction_read_only Flyway cannot write its rows",
+        applies: |situation, differences| {
+            situation.fails_with(differences, "in a read-only transaction")
+                && situation
+                    .contents(&[""])
+                    .iter()
+                    .any(|content| content.contains("default_transaction_read_only"))
+        },
+    },
+    Reason {
+        slug: "one-prefix-one-kind",
+        why: "a file is of one kind, also where two kinds have the same prefix; Flyway takes it for both",
+        applies: |situation, _| {
+            let prefix = |name: &str, usual: &'static str| {
+                situation
+                    .settings()
+                    .find(|setting| setting.0 == name)
+                    .map_or(usual, |setting| setting.1)
+                    .to_owned()
+            };
+            let mut prefixes = [
+                prefix("sqlMigrationPrefix", "V"),
+                prefix("repeatableSqlMigrationPrefix", "R"),
+                prefix("baselineMigrationPrefix", "B"),
+            ];
+            prefixes.sort_unstable();
+            prefixes.windows(2).any(|pair| pair[0] == pair[1])
+        },
+    },
+    Reason {
+        slug: "names-are-quoted",
+        why: "a quote in a name or a text of a setting is part of it, and an empty name is none; Flyway makes SQL of it that is broken",
+        applies: |situation, differences| {
+            let names = ["table", "schemas", "defaultSchema", "tablespace", "installedBy"];
+            let is_odd = |value: &str| value.is_empty() || value.contains(['"', '\'', '`']);
+            situation.settings().any(|(name, value)| names.contains(&name) && is_odd(value))
+                && ["syntax error", "zero-length", "Unable to"]
+                    .iter()
+                    .any(|words| situation.fails_with(differences, words))
+        },
+    },
+    Reason {
         slug: "own-words",
         why: "the usage, and what the network or the driver said when there is no connection, are in our own words",
         applies: |situation, differences| {
@@ -313,12 +366,20 @@ pub static REASONS: &[Reason] = &[
     },
     Reason {
         slug: "own-transactions",
-        why: "a script's own BEGIN or COMMIT: own verbs refuse it unless it is declared; as flyway it runs, and where Flyway then fails on SQLite with its own COMMIT, this goes on",
+        why: "a script's own BEGIN or COMMIT: own verbs refuse it unless it is declared; as flyway it runs, the rows tell what stayed, and where Flyway then fails on SQLite with its own COMMIT, this goes on",
         applies: |situation, differences| match situation.column {
             Column::Own => said(differences, "would end the transaction that holds the script"),
-            _ => ["no transaction is active", "cannot start a transaction within a transaction"]
-                .iter()
-                .any(|words| situation.fails_with(differences, words)),
+            Column::Vector => false,
+            Column::Flyway => {
+                ["no transaction is active", "cannot start a transaction within a transaction"]
+                    .iter()
+                    .any(|words| situation.fails_with(differences, words))
+                    || (situation.has_own_transactions()
+                        && situation.settings().any(|setting| {
+                            [("group", "true"), ("executeInTransaction", "false")].contains(&setting)
+                        })
+                        && answers_agree(differences))
+            }
         },
     },
     Reason {
@@ -369,6 +430,18 @@ impl Situation<'_> {
             beginnings.iter().any(|beginning| name.starts_with(beginning))
         });
         named.map(|(_, content)| text(content)).collect()
+    }
+
+    /// Whether a script begins or ends transactions itself.
+    fn has_own_transactions(&self) -> bool {
+        let dialect = match self.engine {
+            "mariadb" => Dialect::MariaDb,
+            "sqlite" => Dialect::Sqlite,
+            _ => Dialect::PostgreSql,
+        };
+        self.contents(&["V", "R", "B"]).iter().any(|content| {
+            scan::facts(dialect, content.as_bytes()).is_ok_and(|facts| facts.transaction_control.is_some())
+        })
     }
 
     /// Whether all that we have more is what the callbacks of an error wrote or made.
