@@ -2,7 +2,7 @@
 
 use super::{
     Lexer, Mode, Ready,
-    bytes::{Class, class},
+    bytes::{Class, class, wide_blank},
     sqlite::Trigger,
 };
 use crate::{
@@ -81,8 +81,10 @@ fn trimmed_length(text: &[u8]) -> usize {
         while length > 0 && class(text[length - 1]) == Class::Blank {
             length -= 1;
         }
-        if text[..length].ends_with(b"\xC2\xA0") {
-            length -= 2;
+        for wide in [2, 3] {
+            if length >= wide && wide_blank(&text[length - wide..length]) == Some(wide) {
+                length -= wide;
+            }
         }
         if length == before {
             return length;

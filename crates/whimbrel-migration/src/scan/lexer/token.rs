@@ -2,7 +2,7 @@
 
 use super::{
     Lexer, Mode, Step,
-    bytes::{Class, class, continues_word},
+    bytes::{Class, class, continues_word, wide_blank},
 };
 use crate::{
     dialect::Dialect,
@@ -36,13 +36,13 @@ impl Lexer {
                     self.mode = Mode::Number;
                     self.number()
                 }
-                Class::MaybeBlank => match self.buffer.get(self.at + 1) {
+                Class::MaybeBlank => match wide_blank(&self.buffer[self.at..]) {
                     None if self.more_may_come() => return Ok(Step::Need),
-                    Some(0xA0) => {
-                        self.at += 2;
+                    None | Some(0) => self.begin_word()?,
+                    Some(length) => {
+                        self.at += length;
                         continue;
                     }
-                    _ => self.begin_word()?,
                 },
                 Class::Other => match self.dialect {
                     Dialect::PostgreSql => self.postgres_symbol(byte)?,
