@@ -91,14 +91,24 @@ fn boolean(key: &str, value: &str) -> Result<bool, ConfError> {
     }
 }
 
-/// Keys and values of a properties file: `#` and `!` comments, `=`, `:` or a blank between key and value.
+/// Keys and values of a properties file: `#` and `!` comments, `=`, `:` or a blank between key and value; a line that ends
+/// with a backslash goes on with the next one.
 fn properties(text: &str) -> Vec<(String, String)> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut found = Vec::new();
-    for line in text.split(['\n', '\r']) {
-        let line = line.trim_matches([' ', '\t', '\u{c}']);
+    let blanks = [' ', '\t', '\u{c}'];
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let mut lines = text.split('\n');
+    while let Some(line) = lines.next() {
+        let mut line = line.trim_matches(blanks).to_owned();
         if line.is_empty() || line.starts_with(['#', '!']) {
             continue;
+        }
+        while line.ends_with('\\')
+            && let Some(more) = lines.next()
+        {
+            line.pop();
+            line.push_str(more.trim_matches(blanks));
         }
         let end = line.find(['=', ':', ' ', '\t', '\u{c}']).unwrap_or(line.len());
         let (key, rest) = line.split_at(end);
@@ -122,5 +132,7 @@ mod tests {
         let error = ScriptConf::parse("ExecuteInTransaction=false").expect_err("another key");
         assert_eq!(error, ConfError::UnknownKey { key: "ExecuteInTransaction".into() });
         assert!(matches!(ScriptConf::parse("executeInTransaction=maybe"), Err(ConfError::NotBoolean { .. })));
+        let conf = ScriptConf::parse("executeInTransaction=fal\\\r\n  se\n").expect("one line in two");
+        assert_eq!(conf.execute_in_transaction, Some(false));
     }
 }

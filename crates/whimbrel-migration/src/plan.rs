@@ -99,6 +99,8 @@ pub struct MigratePlan {
     pub refusals: Vec<Finding>,
     /// The refusals come from validation (`validateOnMigrate`).
     pub invalid: bool,
+    /// The refusal is that scripts or rows contradict each other: there is nothing that could be validated.
+    pub contradictory: bool,
     /// How many steps come before the first script that may not run: real Flyway runs those before it stops.
     pub steps_before_refusal: usize,
     /// What should be said.
@@ -149,6 +151,7 @@ impl MigratePlan {
             skip_executing: settings.skip_executing,
             refusals,
             invalid: false,
+            contradictory: false,
             steps_before_refusal: 0,
             warnings: Vec::new(),
         }
@@ -168,7 +171,10 @@ pub fn plan_migrate<E>(
 ) -> Result<MigratePlan, E> {
     let overview = match Overview::build(scripts, history, settings) {
         Ok(overview) => overview,
-        Err(finding) => return Ok(MigratePlan::refused(settings, vec![finding])),
+        Err(finding) => {
+            let plan = MigratePlan::refused(settings, vec![finding]);
+            return Ok(MigratePlan { contradictory: true, ..plan });
+        }
     };
     let mut plan = MigratePlan::refused(settings, Vec::new());
     let current = overview.current_version();

@@ -30,6 +30,10 @@ impl FromStr for Target {
     type Err = VersionError;
 
     fn from_str(text: &str) -> Result<Self, VersionError> {
+        let (text, must_exist) = match text.strip_suffix('?') {
+            Some(text) => (text, false),
+            None => (text, true),
+        };
         if text.eq_ignore_ascii_case("latest") {
             return Ok(Self::Latest);
         }
@@ -39,10 +43,6 @@ impl FromStr for Target {
         if text.eq_ignore_ascii_case("next") {
             return Ok(Self::Next);
         }
-        let (text, must_exist) = match text.strip_suffix('?') {
-            Some(text) => (text, false),
-            None => (text, true),
-        };
         Ok(Self::Version { version: Version::parse(text)?, must_exist })
     }
 }

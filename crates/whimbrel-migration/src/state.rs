@@ -248,6 +248,7 @@ impl<'a> Overview<'a> {
                     && row.applied.is_none_or(|applied| applied.row_type != RowType::Delete)
             })
             .filter_map(|row| row.version)
-            .max()
+            // Of two spellings of one version the first counts.
+            .reduce(|highest, version| if version > highest { version } else { highest })
     }
 }

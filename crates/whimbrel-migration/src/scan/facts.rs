@@ -42,6 +42,8 @@ pub struct ScanFacts {
     pub implicit_commit: Option<Seen>,
     /// Whether a savepoint is set. On SQLite the outermost one begins a transaction where there is none.
     pub savepoints: bool,
+    /// Whether tables are locked (MySQL, MariaDB): until they are unlocked, no other table can be written.
+    pub locks_tables: bool,
     /// Whether there is COPY data.
     pub copies: bool,
     /// The first statement that makes the server run a program.
@@ -65,6 +67,7 @@ impl ScanFacts {
                 false
             }
             Effect::ImplicitCommit(what) => {
+                self.locks_tables |= what == "LOCK TABLES";
                 self.implicit_commit.get_or_insert(Seen { place, what });
                 false
             }
