@@ -145,7 +145,7 @@ impl Engine<'_> {
         }
     }
 
-    fn callbacks_of(&self, event: Event) -> Vec<ScriptId> {
+    pub(super) fn callbacks_of(&self, event: Event) -> Vec<ScriptId> {
         if self.common.dry_run { Vec::new() } else { self.set.callbacks(event).to_vec() }
     }
 

@@ -56,6 +56,9 @@ impl Engine<'_> {
         let mut ahead: Option<Course> = None;
         if let Some(rows) = rows {
             let course = self.course(rows).await?;
+            if course.plan.contradictory && validates {
+                return Err(self.refuse(course.plan));
+            }
             if course.plan.invalid {
                 let failure = self.refuse(course.plan);
                 self.fire_after_failure(name::Event::AfterValidateError, &failure).await;

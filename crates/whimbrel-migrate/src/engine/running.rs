@@ -72,6 +72,10 @@ impl Engine<'_> {
                 self.run_in_transaction(work).await
             }
             RunMode::InTransaction => self.run_in_segments(work, resumes).await,
+            // Between LOCK TABLES and UNLOCK TABLES no record can be written.
+            RunMode::StatementByStatement if self.facts_of(work.id)?.locks_tables => {
+                self.run_in_segments(work, resumes).await
+            }
             RunMode::StatementByStatement => self.run_stepwise(work, resumes).await,
             RunMode::ManagesOwnTransactions => self.run_as_it_stands(work).await,
         }

@@ -21,6 +21,7 @@ use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::finding::Finding;
 use whimbrel_migration::history::NewRow;
 use whimbrel_migration::name;
+use whimbrel_migration::plan::RunMode;
 use whimbrel_migration::scan::{Effect, ScanFacts};
 use whimbrel_migration::script::ScriptId;
 use whimbrel_migration::statement::{Left, left_behind, may_commit_unseen};
@@ -30,7 +31,7 @@ use super::failing::Interruption;
 use super::running::Work;
 use super::statements::{Part, Statements};
 use super::transactional::millis;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kept};
 use crate::report::{Event, Level};
 
 /// Where we are in a script.
@@ -116,7 +117,7 @@ impl Engine<'_> {
             // The table of records is made here: inside of a transaction that would be DDL too.
             self.record(&mut course).await?;
         }
-        self.begin_each(work).await?;
+        self.begin_first_segment(work, &mut course).await?;
         if let Err(interruption) = self.run_segments(work, &mut statements, &mut course).await {
             return Err(self.stopped_in_segment(work, course, interruption, millis(started)).await);
         }
@@ -125,6 +126,28 @@ impl Engine<'_> {
             .await
             .map_err(Failure::database("write the history row of a script that was applied"))?;
         Ok(millis)
+    }
+
+    /// The callbacks before a script belong to its first segment; where one of them commits, that begins after them.
+    async fn begin_first_segment(&mut self, work: &Work<'_>, course: &mut Course) -> Result<(), Failure> {
+        let callbacks = self.callbacks_of(name::Event::BeforeEachMigrate);
+        if work.step.is_none() || callbacks.is_empty() {
+            return self.begin_each(work).await;
+        }
+        for id in callbacks {
+            if self.facts_of(id)?.implicit_commit.is_some() {
+                return self.begin_each(work).await;
+            }
+        }
+        self.session.begin().await.map_err(Failure::database("begin a transaction"))?;
+        if let Err(interruption) = self.fire_inside(name::Event::BeforeEachMigrate).await {
+            self.session.rollback().await.map_err(Failure::database("roll back"))?;
+            let failed = |failed| self.script_failure(work.id, RunMode::InTransaction, failed, Kept::Nothing);
+            return Err(Self::statement_of(interruption).map_or_else(|failure| failure, failed));
+        }
+        course.open_since = Some(course.index);
+        work.step.into_iter().for_each(|step| self.say_started(step));
+        Ok(())
     }
 
     /// What is not done yet, and the callbacks that belong to the last segment.
@@ -138,7 +161,6 @@ impl Engine<'_> {
         while let Some(part) = statements.next_statement()? {
             course.begins(&part, self.settings.migration.dialect);
             self.run_in_segment(work.id, &part, statements, course).await?;
-            course.index += 1;
         }
         course.ends();
         if work.step.is_some() {
@@ -166,12 +188,16 @@ impl Engine<'_> {
             self.session.begin().await.map_err(ours("begin a transaction"))?;
             course.open_since = Some(course.index);
         }
-        self.run_hooked(id, part, statements).await?;
+        self.before_statement(id).await?;
+        self.run_part(id, part, statements).await?;
+        // From here on it is done, whatever comes after it.
         if course.commits {
             course.committed(part.effect);
-            if !course.locked && course.index + 1 < course.progress.statements {
-                self.record(course).await.map_err(Interruption::Ours)?;
-            }
+        }
+        course.index += 1;
+        self.after_statement(id).await?;
+        if course.commits && !course.locked && course.index < course.progress.statements {
+            self.record(course).await.map_err(Interruption::Ours)?;
         }
         Ok(())
     }

@@ -108,13 +108,27 @@ impl Engine<'_> {
         part: &Part,
         statements: &mut Statements,
     ) -> Result<(), Interruption> {
-        let kind = self.set.script(id).name.kind;
-        if self.set.is_callback(id) || kind == name::ScriptKind::Undo {
-            return self.run_part(id, part, statements).await;
-        }
-        self.fire_inside(name::Event::BeforeEachMigrateStatement).await?;
+        self.before_statement(id).await?;
         self.run_part(id, part, statements).await?;
+        self.after_statement(id).await
+    }
+
+    pub(super) async fn before_statement(&mut self, id: ScriptId) -> Result<(), Interruption> {
+        if !self.has_hooks(id) {
+            return Ok(());
+        }
+        self.fire_inside(name::Event::BeforeEachMigrateStatement).await
+    }
+
+    pub(super) async fn after_statement(&mut self, id: ScriptId) -> Result<(), Interruption> {
+        if !self.has_hooks(id) {
+            return Ok(());
+        }
         self.fire_inside(name::Event::AfterEachMigrateStatement).await
+    }
+
+    fn has_hooks(&self, id: ScriptId) -> bool {
+        !self.set.is_callback(id) && self.set.script(id).name.kind != name::ScriptKind::Undo
     }
 
     /// Sends one statement; it may be cancelled when we are asked to stop.

@@ -9,6 +9,7 @@ use crate::engine::failing::{FailedStatement, Interruption};
 use crate::engine::retrying::lost_a_lock;
 use crate::engine::running::Work;
 use crate::failure::{Failure, Kept};
+use crate::report::{Event, Level};
 
 impl Engine<'_> {
     /// Rolls back what can be, and writes down what stayed.
@@ -44,6 +45,15 @@ impl Engine<'_> {
                     && let Err(failure) = self.record(&mut course).await
                 {
                     tracing::warn!(target: "whimbrel", "{failure}");
+                }
+                if matches!(failure, Failure::Callback { .. }) && course.index > 0 {
+                    // What it did may have stayed, and as Flyway tells it, it failed.
+                    let recorded = self.record_failed_segment(work, &mut course, is_known, millis).await;
+                    if let Err(second) = recorded {
+                        let message = format!("the failure could not be written into the history: {second}");
+                        self.say(Level::Warn, Event::Notice, &message);
+                    }
+                    return failure;
                 }
                 self.left_off(work, &course.progress, failure, millis).await
             }
