@@ -160,12 +160,16 @@ impl DatabaseSettings {
         self.placeholder_separator = rules.separator;
     }
 
-    /// All schemas that belong to the scripts, in the order of their names in the settings; that of the history is
-    /// among them, or comes first.
+    /// All schemas that belong to the scripts, in the order of their names in the settings and each once; that of the
+    /// history is among them, or comes first.
     pub fn all_schemas(&self, of_history: &str) -> Vec<String> {
-        let mut schemas = self.schemas.clone();
-        if !schemas.iter().any(|schema| schema == of_history) {
-            schemas.insert(0, of_history.to_owned());
+        let is_named = self.schemas.iter().any(|schema| schema == of_history);
+        let first = (!is_named).then(|| of_history.to_owned());
+        let mut schemas: Vec<String> = Vec::with_capacity(self.schemas.len() + 1);
+        for schema in first.into_iter().chain(self.schemas.iter().cloned()) {
+            if !schemas.contains(&schema) {
+                schemas.push(schema);
+            }
         }
         schemas
     }

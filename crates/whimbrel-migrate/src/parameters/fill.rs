@@ -194,11 +194,12 @@ fn decisions(values: &Values, database: &mut DatabaseSettings) -> Result<(), Str
         migration.baseline_version = self::version(version)?;
     }
     set(&mut migration.baseline_description, values.text("baselineDescription").map(str::to_owned));
-    if values.text("ignoreMigrationPatterns").is_some() {
-        let patterns = values.list("ignoreMigrationPatterns");
-        migration.ignore_patterns = patterns
-            .iter()
-            .map(|pattern| pattern.parse::<IgnorePattern>().map_err(|error| error.to_string()))
+    if let Some(patterns) = values.text("ignoreMigrationPatterns") {
+        // As Java splits: nothing between two commas is a pattern that is none, nothing at the end is nothing.
+        let patterns = patterns.trim_end_matches(',');
+        let each = patterns.split(',').filter(|_| !patterns.is_empty());
+        migration.ignore_patterns = each
+            .map(|pattern| pattern.trim().parse::<IgnorePattern>().map_err(|error| error.to_string()))
             .collect::<Result<_, _>>()?;
     }
     Ok(())
