@@ -72,10 +72,26 @@ pub static REASONS: &[Reason] = &[
         slug: "wrong-setting",
         why: "a pattern or version that is none is refused whatever the verb; Flyway looks at it only where it is used",
         applies: |situation, differences| {
-            let words =
-                ["Invalid pattern", "Invalid migration ", "Version may only contain", "invalid version"];
+            let words = [
+                "Invalid pattern",
+                "Invalid migration ",
+                "Version may only contain",
+                "is reserved: Flyway",
+                "unknown encoding",
+            ];
             situation.settings().any(|(name, value)| is_wrong(name, value))
-                && words.iter().any(|words| said(differences, words))
+                // What own verbs say is not part of every difference.
+                && (situation.column == Column::Own || words.iter().any(|words| said(differences, words)))
+        },
+    },
+    Reason {
+        slug: "as-the-command-line",
+        why: "Flyway's command line takes an empty mark or separator and has another code for what is no boolean; its API, which was recorded, refuses them",
+        applies: |situation, differences| {
+            let marks =
+                ["placeholderPrefix", "placeholderSuffix", "placeholderSeparator", "sqlMigrationSeparator"];
+            situation.settings().any(|(name, value)| marks.contains(&name) && value.is_empty())
+                || said(differences, "should be either true or false")
         },
     },
     Reason {
@@ -128,7 +144,8 @@ pub static REASONS: &[Reason] = &[
         slug: "callbacks-after-the-rollback",
         why: "the callbacks of an error run after the rollback; Flyway runs them in the broken transaction, where they fail and hide the error",
         applies: |situation, differences| {
-            differences.iter().all(|difference| situation.is_work_of_error_callbacks(difference))
+            situation.fails_with(differences, "Error callback")
+                || differences.iter().all(|difference| situation.is_work_of_error_callbacks(difference))
         },
     },
     Reason {
@@ -164,7 +181,7 @@ pub static REASONS: &[Reason] = &[
             };
             let apart = is_on("mixed")
                 || situation.settings().any(|setting| setting == ("executeInTransaction", "false"));
-            is_on("group") && apart && differences.iter().all(more_rows)
+            is_on("group") && (apart || situation.engine == "mariadb") && differences.iter().all(more_rows)
         },
     },
     Reason {
@@ -211,6 +228,8 @@ pub static REASONS: &[Reason] = &[
         why: "statements are cut as the server reads them (e'…', $1, OR REPLACE and DEFINER bodies, /*! */, --1, [a;b], END as a name), and what never ends is an error",
         applies: |situation, differences| {
             situation.fails_with(differences, "Incomplete statement")
+                || (situation.fails_with(differences, "error in your SQL syntax")
+                    && situation.contents(&["V", "R", "B"]).into_iter().any(is_cut_otherwise))
                 || situation.fails_with(differences, "unable to decrease block depth")
                 || (situation.column == Column::Vector
                     && differences.iter().all(is_cut_elsewhere)
@@ -290,14 +309,37 @@ pub static REASONS: &[Reason] = &[
         applies: |situation, _| situation.contents(&[""]).iter().any(|content| content.contains('\0')),
     },
     Reason {
-        slug: "session-is-reset",
-        why: "what a script SETs counts for itself only; after default_transaction_read_only Flyway cannot write its rows",
+        slug: "read-only",
+        why: "a script that makes its transaction read-only fails, since its row is in it, and one that makes its session so changes nothing for the next; Flyway writes rows on another connection, or fails afterwards",
         applies: |situation, differences| {
-            situation.fails_with(differences, "in a read-only transaction")
+            situation.contents(&["V", "R", "B"]).iter().any(|script| {
+                let script = script.to_uppercase();
+                script.contains("READ ONLY") || script.contains("READ_ONLY")
+            }) && (situation.fails_with(differences, "in a read-only transaction")
+                || said(differences, "in a read-only transaction"))
+        },
+    },
+    Reason {
+        slug: "virtual-tables",
+        why: "clean drops virtual tables of SQLite with the tables beneath them; Flyway fails on those",
+        applies: |situation, differences| {
+            situation.engine == "sqlite" && situation.fails_with(differences, "Unable to drop")
+        },
+    },
+    Reason {
+        slug: "commit-of-its-script",
+        why: "a COMMIT that fails (deferred constraints) is the failure of its script, which is named; Flyway tells of the transaction only",
+        applies: |situation, differences| situation.fails_with(differences, "Unable to commit transaction"),
+    },
+    Reason {
+        slug: "group-is-one",
+        why: "what runs between the scripts of a group belongs to its transaction; Flyway runs it on another connection",
+        applies: |situation, differences| {
+            situation.settings().any(|setting| setting == ("group", "true"))
                 && situation
-                    .contents(&[""])
-                    .iter()
-                    .any(|content| content.contains("default_transaction_read_only"))
+                    .names()
+                    .any(|name| name.starts_with("afterVersioned") || name.starts_with("beforeRepeatables"))
+                && differences.iter().all(|difference| difference.what.starts_with("SELECT"))
         },
     },
     Reason {
@@ -324,10 +366,13 @@ pub static REASONS: &[Reason] = &[
         slug: "names-are-quoted",
         why: "a quote in a name or a text of a setting is part of it, and an empty name is none; Flyway makes SQL of it that is broken",
         applies: |situation, differences| {
-            let names = ["table", "schemas", "defaultSchema", "tablespace", "installedBy"];
+            let names =
+                ["table", "schemas", "defaultSchema", "tablespace", "installedBy", "baselineDescription"];
             let is_odd = |value: &str| value.is_empty() || value.contains(['"', '\'', '`']);
-            situation.settings().any(|(name, value)| names.contains(&name) && is_odd(value))
-                && ["syntax error", "zero-length", "Unable to"]
+            let made =
+                || strings(&situation.case["setup"]).any(|sql| sql.contains("``") || sql.contains("\"\""));
+            (made() || situation.settings().any(|(name, value)| names.contains(&name) && is_odd(value)))
+                && ["syntax error", "zero-length", "Unable to", "error in your SQL syntax"]
                     .iter()
                     .any(|words| situation.fails_with(differences, words))
         },
@@ -479,6 +524,10 @@ impl Situation<'_> {
     }
 }
 
+fn strings(list: &Value) -> impl Iterator<Item = &str> {
+    list.as_array().into_iter().flatten().map(text)
+}
+
 fn answers_agree(differences: &[Difference]) -> bool {
     differences.iter().all(|difference| difference.what != "answer" && difference.what != "outcome")
 }
@@ -521,9 +570,6 @@ fn is_wrong(name: &str, value: &str) -> bool {
         "baselineVersion" => Version::parse(value).is_err(),
         "target" => value.parse::<Target>().is_err(),
         "encoding" => value.parse::<Encoding>().is_err(),
-        "placeholderPrefix" | "placeholderSuffix" => value.is_empty(),
-        // Flyway's command line says ERROR where its API, which was recorded, says CONFIGURATION.
-        "cleanDisabled" => !["true", "false"].iter().any(|word| value.eq_ignore_ascii_case(word)),
         _ => false,
     }
 }
