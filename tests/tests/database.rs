@@ -310,6 +310,18 @@ fn row_38_another_role_that_a_script_takes_on_outside_of_a_transaction_keeps_not
         shop.database.ask("SELECT script, statements_done FROM whimbrel_script_progress"),
         "V2__b.sql|1"
     );
+    // A role that is taken on at the login is not another one: it owns what is written to.
+    let shop = Shop::new(&[
+        ("V1__a.sql", "CREATE TABLE a (id int);\nINSERT INTO a VALUES (1);\n"),
+        ("V1__a.sql.conf", "executeInTransaction=false\n"),
+    ]);
+    shop.database.ask(&format!(
+        "GRANT pg_monitor TO \"{0}\"; GRANT CREATE, USAGE ON SCHEMA public TO pg_monitor; \
+         ALTER ROLE \"{0}\" NOINHERIT; ALTER ROLE \"{0}\" SET role = 'pg_monitor'",
+        shop.database.user
+    ));
+    shop.migrate(&[]).expect_code(0);
+    assert_eq!(shop.database.ask("SELECT tableowner FROM pg_tables WHERE tablename = 'a'"), "pg_monitor");
 }
 
 #[test]

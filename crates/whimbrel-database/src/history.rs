@@ -62,7 +62,7 @@ impl Session {
     }
 
     /// The rows above a rank, from a table that is known to exist.
-    pub async fn read_history_after(
+    pub(crate) async fn read_history_after(
         &mut self,
         table: &TableName,
         installed_rank: i32,

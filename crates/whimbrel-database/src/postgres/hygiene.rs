@@ -39,7 +39,8 @@ impl Postgres {
     /// SQL of ours while a script has its hands on the session: as the login role and by settings of its own, which end with
     /// the transaction.
     pub(crate) async fn query_amid(&mut self, sql: &str) -> Result<Vec<Row>, DatabaseError> {
-        let settings = "SET LOCAL ROLE NONE; SET LOCAL search_path = pg_catalog; SET LOCAL lock_timeout = 0; \
+        // The role that the session began with, which may be another than the one that logged in (ALTER ROLE … SET role).
+        let settings = "SET LOCAL role TO DEFAULT; SET LOCAL search_path = pg_catalog; SET LOCAL lock_timeout = 0; \
              SET LOCAL statement_timeout = 0";
         self.plain(&format!("{settings}; {sql}")).await
     }
