@@ -217,6 +217,23 @@ fn every_verb_that_changes_something_has_a_dry_run() {
 }
 
 #[test]
+fn a_schema_that_is_named_later_is_made_and_recorded_as_real_flyway_does_it() {
+    let shop = Shop::new(&BIRDS);
+    face(&shop, &["-schemas=public,one", "migrate"]).expect_code(0);
+    says(&real(&shop, &["-schemas=public,two", "migrate"]).expect_code(0), &["Creating schema \"two\" ..."]);
+    says(
+        &face(&shop, &["-schemas=public,three", "migrate"]).expect_code(0),
+        &["Creating schema \"three\" ..."],
+    );
+    let markers = "SELECT string_agg(script || installed_rank || success, ' ' ORDER BY installed_rank) \
+                   FROM flyway_schema_history WHERE type = 'SCHEMA'";
+    assert_eq!(shop.database.ask(markers), "\"one\"0true \"two\"5true \"three\"6true");
+    real(&shop, &["-schemas=public,three", "validate"]).expect_code(0);
+    let clean = ["-schemas=public,two,three", "-cleanDisabled=false", "clean"];
+    says(&face(&shop, &clean).expect_code(0), &["Successfully dropped schema \"three\""]);
+}
+
+#[test]
 fn the_own_verbs_refuse_what_only_the_other_name_takes() {
     let shop = Shop::new(&BIRDS);
     let mut command = shop.command("migrate");

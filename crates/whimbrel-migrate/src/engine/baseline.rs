@@ -24,6 +24,7 @@ impl Engine<'_> {
         self.prepare_to_write().await?;
         self.intend_part("baseline");
         self.fire_create_schema().await?;
+        self.make_late_schemas().await?;
         self.around(callbacks::BASELINE, async |engine| engine.with_lock(Self::baseline_locked).await).await
     }
 

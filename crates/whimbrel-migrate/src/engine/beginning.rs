@@ -28,6 +28,41 @@ impl Engine<'_> {
         there.map_err(Failure::database("look at the schema"))
     }
 
+    /// The schemas that were named since the history was made, where they are to be made.
+    async fn late_schemas(&mut self) -> Result<Vec<String>, Failure> {
+        // One that is alone holds the history.
+        let may_lack =
+            self.settings.create_schemas && self.settings.all_schemas(&self.table.schema).len() > 1;
+        if may_lack { self.missing_schemas().await } else { Ok(Vec::new()) }
+    }
+
+    /// Whether a schema was named since the history was made.
+    pub(super) async fn has_late_schemas(&mut self) -> Result<bool, Failure> {
+        Ok(!self.late_schemas().await?.is_empty())
+    }
+
+    /// Makes the schemas that were named since the history was made, with a row that says so.
+    pub(super) async fn make_late_schemas(&mut self) -> Result<Option<NewRow>, Failure> {
+        if !self.has_late_schemas().await? {
+            return Ok(None);
+        }
+        self.with_lock(async |engine| {
+            let (missing, history) = (engine.late_schemas().await?, engine.history().await?);
+            let Some(history) = history.filter(|_| !missing.is_empty()) else { return Ok(None) };
+            let dialect = engine.table.dialect;
+            let row = NewRow::schemas(dialect, &missing, history.next_rank(&RowType::Schema));
+            let by = engine.settings.installed_by.as_deref();
+            let makes = missing.iter().filter_map(|schema| sql::create_schema(dialect, schema));
+            let statements = makes.chain([sql::insert_row(&engine.table, &row, by)]).collect();
+            if !engine.common.dry_run {
+                engine.say_making_schemas(&missing);
+            }
+            engine.execute("make the schemas", statements).await?;
+            Ok(Some(row))
+        })
+        .await
+    }
+
     /// Makes the history; a baseline row counts as what was there.
     pub(super) async fn begin_history(&mut self) -> Result<(), Failure> {
         let rows = self.make_history().await?;
@@ -101,13 +136,14 @@ impl Engine<'_> {
             rows.push(row);
         }
         if !self.common.dry_run {
-            self.say_making(missing, baseline.is_some());
+            self.say_making_schemas(missing);
+            self.say_making_table(baseline.is_some());
         }
         self.execute("make the schema history table", statements).await?;
         Ok(rows)
     }
 
-    fn say_making(&self, missing: &[String], with_baseline: bool) {
+    fn say_making_schemas(&self, missing: &[String]) {
         for schema in missing {
             self.reporter
                 .line(Level::Info, Event::Notice)
@@ -115,6 +151,9 @@ impl Engine<'_> {
                 .with("makes_schema", sql::quote_identifier(self.table.dialect, schema))
                 .say(&format!("making schema {schema}"));
         }
+    }
+
+    fn say_making_table(&self, with_baseline: bool) {
         self.reporter
             .line(Level::Info, Event::Notice)
             .database(&self.settings.name)
@@ -125,7 +164,7 @@ impl Engine<'_> {
 }
 
 /// A row that would be written, as if it had been.
-fn as_row(row: &NewRow) -> HistoryRow {
+pub(super) fn as_row(row: &NewRow) -> HistoryRow {
     HistoryRow {
         installed_rank: row.installed_rank,
         version: row.version.clone(),

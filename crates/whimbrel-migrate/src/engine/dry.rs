@@ -7,6 +7,7 @@ use whimbrel_migration::plan::{RunMode, Step};
 use whimbrel_migration::script::ScriptId;
 
 use super::Engine;
+use super::beginning::as_row;
 use super::failing::shown;
 use super::migrate::MigrateReport;
 use crate::failure::Failure;
@@ -46,7 +47,10 @@ impl Engine<'_> {
         self.intend_part("migrate");
         self.fire_create_schema().await?;
         let rows = match rows {
-            Some(rows) => rows,
+            Some(mut rows) => {
+                rows.extend(self.make_late_schemas().await?.iter().map(as_row));
+                rows
+            }
             None => self.make_history().await?,
         };
         self.intend_session();

@@ -86,7 +86,7 @@ impl Engine<'_> {
             self.version.clone_from(&course.plan.before);
             self.before.clone_from(&course.plan.before);
             self.warn_about(&course.plan.warnings);
-            if course.plan.steps.is_empty() {
+            if course.plan.steps.is_empty() && !self.has_late_schemas().await? {
                 return Ok(self.migrated());
             }
         } else if let Some(course) = ahead {
@@ -110,6 +110,9 @@ impl Engine<'_> {
     /// What comes before the first script where there are callbacks: they find schemas and history table made.
     async fn before_migrate(&mut self, history_exists: bool) -> Result<(), Failure> {
         self.fire_create_schema().await?;
+        if history_exists {
+            self.make_late_schemas().await?;
+        }
         if self.set.has_callbacks() && !history_exists {
             self.with_lock(async |engine| match engine.rows().await? {
                 None => engine.begin_history().await,
