@@ -300,6 +300,16 @@ fn after_repair_a_script_of_mariadb_starts_anew() {
 }
 
 #[test]
+fn a_version_of_mariadb_that_is_done_in_part_is_none_that_the_database_is_at() {
+    let shop = Shop::new(Place::mariadb(), &[]);
+    shop.write("V1__bad.sql", "CREATE TABLE b (i int);\nINSERT INTO nope VALUES (1);\n");
+    for _ in 0..2 {
+        let failed = shop.run("migrate", &[]).expect_code(8);
+        assert!(failed.says("failed; the database is at no version"), "{}", failed.said());
+    }
+}
+
+#[test]
 fn what_mariadb_could_not_roll_back_is_never_called_rolled_back() {
     let shop = Shop::new(Place::mariadb(), &BIRDS);
     shop.write(

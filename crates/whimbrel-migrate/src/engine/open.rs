@@ -214,7 +214,9 @@ fn other_dialect(said: Dialect, found: Dialect) -> Option<String> {
 async fn version_in(session: &mut Session, table: &TableName, settings: &Settings) -> Option<SeenVersion> {
     let settings = Settings { dialect: table.dialect, ..settings.clone() };
     let rows = tokio::time::timeout(SAY_AGAIN, session.read_history(table)).await.ok()?.ok()?;
-    let history = History::read(rows.unwrap_or_default()).ok()?;
+    // A version that is done in part is none that the database is at.
+    let rows = rows.unwrap_or_default().into_iter().filter(|row| row.success).collect();
+    let history = History::read(rows).ok()?;
     let overview = Overview::build(&[], &history, &settings).ok()?;
     Some(overview.current_version().map(|version| version.as_str().to_owned()))
 }
