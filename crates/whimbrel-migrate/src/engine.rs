@@ -54,10 +54,9 @@ use crate::timeouts::Timeouts;
 
 pub use baseline::BaselineReport;
 pub use clean::CleanReport;
-pub use dry::PlannedScript;
 pub use info::{InfoReport, InfoRow};
 pub use intended::Intended;
-pub use migrate::MigrateReport;
+pub use migrate::{MigrateReport, PlannedScript};
 pub(crate) use open::{SAY_AGAIN, connect};
 pub use open::{SeenVersion, Unopened};
 pub use rehearse::Rehearsal;

@@ -64,6 +64,7 @@ pub mod record;
 pub mod redact;
 pub mod repair;
 pub mod risk;
+mod row_type;
 pub mod scan;
 pub mod script;
 pub mod settings;

@@ -2,8 +2,8 @@
 
 use crate::{
     conf::ScriptConf,
-    history::RowType,
     name::{ScriptKind, ScriptName},
+    row_type::RowType,
     version::Version,
 };
 

@@ -134,6 +134,9 @@ pub enum OwnTransactions {
     Allow,
 }
 
+/// Default description (and script) of a baseline row.
+pub const BASELINE_DESCRIPTION: &str = "<< Flyway Baseline >>";
+
 /// Everything that decides between files and history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -178,7 +181,7 @@ impl Default for Settings {
             validate_on_migrate: true,
             baseline_on_migrate: false,
             baseline_version: Version::parse("1").expect("1 is a version"),
-            baseline_description: crate::history::BASELINE_DESCRIPTION.to_owned(),
+            baseline_description: BASELINE_DESCRIPTION.to_owned(),
             skip_executing: false,
             own_transactions: OwnTransactions::Refuse,
         }

@@ -101,6 +101,11 @@ pub fn use_schema(dialect: Dialect, schema: &str) -> Option<String> {
     }
 }
 
+/// Names as identifiers of the dialect.
+pub fn quote_identifiers(dialect: Dialect, names: &[String]) -> Vec<String> {
+    names.iter().map(|name| quote_identifier(dialect, name)).collect()
+}
+
 /// The statements that make the history table, with a first row where a baseline is wanted. They belong into one
 /// transaction where DDL can be rolled back; elsewhere the row and the table are one statement.
 pub fn create_history_table(

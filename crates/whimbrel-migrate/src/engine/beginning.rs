@@ -50,7 +50,10 @@ impl Engine<'_> {
             let (missing, history) = (engine.late_schemas().await?, engine.history().await?);
             let Some(history) = history.filter(|_| !missing.is_empty()) else { return Ok(None) };
             let dialect = engine.table.dialect;
-            let row = NewRow::schemas(dialect, &missing, history.next_rank(&RowType::Schema));
+            let row = NewRow::schemas(
+                &sql::quote_identifiers(dialect, &missing),
+                history.next_rank(&RowType::Schema),
+            );
             let by = engine.settings.installed_by.as_deref();
             let makes = missing.iter().filter_map(|schema| sql::create_schema(dialect, schema));
             let statements = makes.chain([sql::insert_row(&engine.table, &row, by)]).collect();
@@ -131,7 +134,7 @@ impl Engine<'_> {
         let mut rows: Vec<NewRow> = baseline.cloned().into_iter().collect();
         if !missing.is_empty() {
             let rank = if baseline.is_some() { 2 } else { History::default().next_rank(&RowType::Schema) };
-            let row = NewRow::schemas(dialect, missing, rank);
+            let row = NewRow::schemas(&sql::quote_identifiers(dialect, missing), rank);
             statements.push(sql::insert_row(&self.table, &row, by));
             rows.push(row);
         }

@@ -1,41 +1,17 @@
 //! A dry run of `migrate`: what would be done, and nothing is written.
 
-use serde::Serialize;
 use whimbrel_migration::history::{HistoryRow, NewRow};
 use whimbrel_migration::name;
-use whimbrel_migration::plan::{RunMode, Step};
+use whimbrel_migration::plan::Step;
 use whimbrel_migration::script::ScriptId;
 
 use super::Engine;
 use super::beginning::as_row;
 use super::failing::shown;
-use super::migrate::MigrateReport;
+use super::migrate::{MigrateReport, PlannedScript};
 use crate::failure::Failure;
 use crate::risk::ScriptRisk;
 use crate::set::SetError;
-
-/// A script that would run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PlannedScript {
-    /// Its path.
-    pub script: String,
-    /// Its version.
-    pub version: Option<String>,
-    /// Its description.
-    pub description: String,
-    /// How it runs.
-    pub run: RunMode,
-    /// How many statements it has.
-    pub statements: u64,
-    /// Whether some of them commit what came before (DDL of MySQL): then not all of it can be rolled back.
-    pub implicit_commits: bool,
-    /// Whether its version is below the database's.
-    pub out_of_order: bool,
-    /// The SQL as it would be run, without secrets.
-    pub sql: String,
-    /// What it does to others, as far as the kinds of its statements tell.
-    pub risk: Option<ScriptRisk>,
-}
 
 impl Engine<'_> {
     /// What would be done; nothing is written, no lock is taken.

@@ -10,7 +10,8 @@ use whimbrel_migration::record::{ScriptOutcome, ScriptRecord};
 use super::Engine;
 use super::failing::{FailedStatement, Interruption};
 use super::migrate::Course;
-use super::transactional::{millis, whole};
+use super::running::whole;
+use super::transactional::millis;
 use crate::failure::{Failure, Kept};
 
 impl Engine<'_> {

@@ -4,15 +4,15 @@ use serde::Serialize;
 use whimbrel_database::Progress;
 use whimbrel_migration::history::{History, NewRow};
 use whimbrel_migration::name;
-use whimbrel_migration::plan::{MigratePlan, Step};
+use whimbrel_migration::plan::{MigratePlan, RunMode, Step};
 use whimbrel_migration::record::ScriptOutcome;
 use whimbrel_migration::script::ScriptId;
 use whimbrel_migration::state::Overview;
 
-use super::dry::PlannedScript;
 use super::running::Work;
 use super::{Engine, Rehearsal};
 use crate::failure::Failure;
+use crate::risk::ScriptRisk;
 
 /// What `migrate` did, or would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -27,6 +27,29 @@ pub struct MigrateReport {
     pub creates_history: bool,
     /// What a run that was rolled back came to (`--dry-run=rollback` only).
     pub rehearsal: Option<Rehearsal>,
+}
+
+/// A script that would run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlannedScript {
+    /// Its path.
+    pub script: String,
+    /// Its version.
+    pub version: Option<String>,
+    /// Its description.
+    pub description: String,
+    /// How it runs.
+    pub run: RunMode,
+    /// How many statements it has.
+    pub statements: u64,
+    /// Whether some of them commit what came before (DDL of MySQL): then not all of it can be rolled back.
+    pub implicit_commits: bool,
+    /// Whether its version is below the database's.
+    pub out_of_order: bool,
+    /// The SQL as it would be run, without secrets.
+    pub sql: String,
+    /// What it does to others, as far as the kinds of its statements tell.
+    pub risk: Option<ScriptRisk>,
 }
 
 /// A plan that is being carried out.

@@ -20,7 +20,6 @@ use whimbrel_migration::statement::{Left, left_behind};
 use super::Engine;
 use super::failing::Interruption;
 use super::statements::Statements;
-use super::transactional::whole;
 use crate::failure::Failure;
 
 /// A script that is to run, and the row that it ends with.
@@ -115,4 +114,9 @@ impl Engine<'_> {
         let limits = self.timeouts.outside();
         self.session.limit_statements(&limits).await.map_err(Failure::database("limit the statements"))
     }
+}
+
+/// Milliseconds as the history has room for.
+pub(super) fn whole(millis: u64) -> i32 {
+    i32::try_from(millis).unwrap_or(i32::MAX)
 }

@@ -218,8 +218,3 @@ impl Engine<'_> {
 pub(super) fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
-
-/// Milliseconds as the history has room for.
-pub(super) fn whole(millis: u64) -> i32 {
-    i32::try_from(millis).unwrap_or(i32::MAX)
-}

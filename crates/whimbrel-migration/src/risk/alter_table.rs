@@ -1,6 +1,6 @@
 //! PostgreSQL's ALTER TABLE, action by action: its manual, "ALTER TABLE".
 
-use super::{Impact, Lock, Reversal, Work, postgres::references};
+use super::{Impact, Lock, Reversal, Work};
 use crate::statement::{Cursor, ObjectName};
 
 const SOURCE: &str = "PostgreSQL, ALTER TABLE";
@@ -257,4 +257,18 @@ fn storage(cursor: Cursor<'_, '_>) -> Option<Impact> {
 /// SET (…) or RESET (…)
 fn sets_parameters(mut cursor: Cursor<'_, '_>) -> bool {
     (cursor.eat("SET") || cursor.eat("RESET")) && cursor.eat_symbol(b'(')
+}
+
+/// Every table behind REFERENCES, in parentheses too.
+pub(super) fn references(cursor: Cursor<'_, '_>) -> Vec<ObjectName> {
+    let mut cursor = cursor;
+    let mut names = Vec::new();
+    while cursor.peek().is_some() {
+        if cursor.eat("REFERENCES") {
+            names.extend(cursor.name());
+        } else {
+            cursor.advance();
+        }
+    }
+    names
 }

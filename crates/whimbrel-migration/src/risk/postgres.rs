@@ -136,27 +136,13 @@ fn create_table(mut cursor: Cursor<'_, '_>) -> Vec<Impact> {
                 .advice("make the table alone and ATTACH it: that takes a weaker lock on the parent"),
         ];
     }
-    references(cursor)
+    alter_table::references(cursor)
         .into_iter()
         .map(|table| {
             Impact::new("CREATE TABLE … REFERENCES", Lock::SHARE_ROW_EXCLUSIVE, Work::Catalog, CREATE_TABLE)
                 .on(Some(table))
         })
         .collect()
-}
-
-/// Every table behind REFERENCES, in parentheses too.
-pub(super) fn references(cursor: Cursor<'_, '_>) -> Vec<crate::statement::ObjectName> {
-    let mut cursor = cursor;
-    let mut names = Vec::new();
-    while cursor.peek().is_some() {
-        if cursor.eat("REFERENCES") {
-            names.extend(cursor.name());
-        } else {
-            cursor.advance();
-        }
-    }
-    names
 }
 
 fn drop(mut cursor: Cursor<'_, '_>) -> Vec<Impact> {
