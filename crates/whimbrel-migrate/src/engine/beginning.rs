@@ -75,14 +75,14 @@ impl Engine<'_> {
 
     /// There is no history table yet: makes it, if what else is in the schema allows it. Under the lock.
     pub(super) async fn make_history(&mut self) -> Result<Vec<HistoryRow>, Failure> {
-        // A set that cannot be brought together at all must not leave an empty table behind.
-        Overview::build(self.set.scripts(), &History::default(), &self.settings.migration)?;
         let contact = self.first_contact().await?;
         let (missing, baseline) = match contact {
             (missing, FirstContact::CreateTable) => (missing, None),
             (missing, FirstContact::CreateWithBaseline(row)) => (missing, Some(row)),
             (_, FirstContact::Refuse(finding)) => return Err((*finding).into()),
         };
+        // A set that cannot be brought together at all must not leave an empty table behind.
+        Overview::build(self.set.scripts(), &History::default(), &self.settings.migration)?;
         if baseline.is_some() {
             self.fire(name::Event::BeforeBaseline).await?;
         }
