@@ -21,7 +21,7 @@ const fn classes() -> [Class; 256] {
             b' ' | b'\t' | b'\n' | b'\r' | 0x0B | 0x0C => Class::Blank,
             b'a'..=b'z' | b'A'..=b'Z' | b'_' => Class::Word,
             b'0'..=b'9' => Class::Digit,
-            0xC2 | 0xE1 | 0xE2 | 0xE3 | 0xEF => Class::MaybeBlank,
+            0xC2 | 0xE1 | 0xE2 | 0xE3 => Class::MaybeBlank,
             0x80..=0xFF => Class::Word,
             _ => Class::Other,
         };
@@ -41,7 +41,7 @@ const fn word_bytes() -> [bool; 256] {
     let mut byte = 0;
     while byte < 256 {
         bytes[byte] = matches!(CLASSES[byte], Class::Word | Class::Digit)
-            || matches!(byte as u8, b'$' | 0xE1 | 0xE2 | 0xE3 | 0xEF);
+            || matches!(byte as u8, b'$' | 0xE1 | 0xE2 | 0xE3);
         byte += 1;
     }
     bytes
@@ -53,17 +53,16 @@ pub(super) fn continues_word(byte: u8) -> bool {
 }
 
 /// How long the blank is that the bytes begin with, of those beyond ASCII that Flyway passes over: no-break space, the
-/// spaces of Unicode, its line ends, a byte order mark. 0 where there is none; none where that needs more bytes.
+/// spaces of Unicode, its line ends. A byte order mark is none: the server sees a second one. 0 where there is none; none where that needs more bytes.
 pub(super) fn wide_blank(bytes: &[u8]) -> Option<usize> {
     match *bytes {
         [0xC2, 0xA0, ..] => Some(2),
         [0xE1, 0x9A, 0x80, ..]
         | [0xE2, 0x80, 0x80..=0x8A | 0xA8 | 0xA9, ..]
         | [0xE2, 0x81, 0x9F, ..]
-        | [0xE3, 0x80, 0x80, ..]
-        | [0xEF, 0xBB, 0xBF, ..] => Some(3),
-        [0xC2] | [0xE1] | [0xE2] | [0xE3] | [0xEF] => None,
-        [0xE1, 0x9A] | [0xE2, 0x80 | 0x81] | [0xE3, 0x80] | [0xEF, 0xBB] => None,
+        | [0xE3, 0x80, 0x80, ..] => Some(3),
+        [0xC2] | [0xE1] | [0xE2] | [0xE3] => None,
+        [0xE1, 0x9A] | [0xE2, 0x80 | 0x81] | [0xE3, 0x80] => None,
         _ => Some(0),
     }
 }

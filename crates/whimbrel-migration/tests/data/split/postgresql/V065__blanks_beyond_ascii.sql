@@ -1,4 +1,4 @@
 
-﻿SELECT 1; 
+SELECT 1; 
 SELECT 2;　
  SELECT 'a　b'; 
