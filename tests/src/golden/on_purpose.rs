@@ -47,7 +47,12 @@ pub static REASONS: &[Reason] = &[
     Reason {
         slug: "reserved-version",
         why: "a version that Flyway takes for a marker of its own (latest, current, next) breaks its table: it is an invalid name",
-        applies: |situation, _| situation.names().any(is_reserved),
+        applies: |situation, _| {
+            situation.names().any(is_reserved)
+                || situation
+                    .settings()
+                    .any(|(name, value)| name == "baselineVersion" && is_reserved(&format!("V{value}__.sql")))
+        },
     },
     Reason {
         slug: "digits-0-to-9",
