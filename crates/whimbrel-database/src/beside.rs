@@ -2,9 +2,10 @@
 
 use whimbrel_migration::sql::{TableName, quote_literal};
 
+use crate::answers::Row;
 use crate::engine::Engine;
 use crate::error::DatabaseError;
-use crate::session::{Row, Session};
+use crate::session::Session;
 
 impl Session {
     /// Asks a table of ours; no table is no rows.

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use whimbrel_migration::dialect::Dialect;
-
 use crate::engine::Engine;
 use crate::error::ConnectError;
 use crate::session::Session;
@@ -40,28 +38,6 @@ pub struct ConnectRetry<'a> {
     pub waited: Duration,
     /// What this attempt met.
     pub error: &'a ConnectError,
-}
-
-/// What a session found out when it began.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionFacts {
-    /// What kind of server it is, as it says itself.
-    pub dialect: Dialect,
-    /// The server's number for this session: a process id, a connection id; 0 where there is no server.
-    pub backend: i32,
-    /// The role that objects are made as; empty where the engine has no users.
-    pub user: String,
-    /// The database's name; empty where it has none.
-    pub database: String,
-    /// The schema that unqualified names are made in, if there is one (PostgreSQL: the first of the search path that
-    /// exists).
-    pub schema: Option<String>,
-    /// The search path as configured; empty where the engine has none.
-    pub search_path: String,
-    /// The server's version for people.
-    pub server_version: String,
-    /// Whether nothing can be written: a replica, or a setting.
-    pub read_only: bool,
 }
 
 impl Session {

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use whimbrel_migration::dialect::Dialect;
 
-use crate::connecting::SessionFacts;
+use crate::answers::SessionFacts;
 use crate::error::{BoxError, ConnectErrorKind};
 use crate::mysql::MySql;
 use crate::postgres::Postgres;

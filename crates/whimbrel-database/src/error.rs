@@ -2,7 +2,6 @@
 
 use thiserror::Error;
 
-use crate::history::NotAHistory;
 use crate::target::EngineKind;
 
 /// A boxed cause of another crate's type.
@@ -183,6 +182,16 @@ fn of_sqlite(code: i32, message: &str) -> Condition {
         _ if message.starts_with("no such column") => Condition::UndefinedColumn,
         _ => Condition::Other,
     }
+}
+
+/// A table of the history's name that cannot be read as one.
+#[derive(Debug, thiserror::Error)]
+#[error("{table} is no schema history as Flyway makes it: {why}")]
+pub struct NotAHistory {
+    /// The quoted table.
+    pub table: String,
+    /// What is wrong with it.
+    pub why: String,
 }
 
 /// A query did not give its answer.

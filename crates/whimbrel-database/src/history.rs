@@ -3,48 +3,11 @@
 use whimbrel_migration::history::{HistoryRow, NewRow};
 use whimbrel_migration::sql::{self, TableName};
 
+use crate::answers::{FinishError, Row, single};
 use crate::engine::on_engine;
-use crate::error::{Condition, DatabaseError};
-use crate::session::{Row, Session, single};
+use crate::error::{Condition, DatabaseError, NotAHistory};
+use crate::session::Session;
 use crate::transaction::TransactionId;
-
-/// A table of the history's name that cannot be read as one.
-#[derive(Debug, thiserror::Error)]
-#[error("{table} is no schema history as Flyway makes it: {why}")]
-pub struct NotAHistory {
-    /// The quoted table.
-    pub table: String,
-    /// What is wrong with it.
-    pub why: String,
-}
-
-/// A script's transaction did not come to its end.
-#[derive(Debug, thiserror::Error)]
-pub enum FinishError {
-    /// The transaction was over before: the script ended it itself, and what it did is committed.
-    #[error("the script ended its transaction itself")]
-    NotOurs,
-    /// A deferred constraint or the COMMIT was refused: nothing is kept.
-    #[error("the transaction could not be committed")]
-    Rejected(#[source] DatabaseError),
-    /// The history row was refused, which is no fault of the script's: nothing is kept.
-    #[error("the history row could not be written")]
-    RowRefused(#[source] DatabaseError),
-    /// The connection was lost during COMMIT: ask [`Session::fate_of`] in another session.
-    #[error("the connection was lost during COMMIT")]
-    CommitLost(#[source] DatabaseError),
-}
-
-impl FinishError {
-    /// What the answer to COMMIT means.
-    pub(crate) fn of_commit<T>(answer: Result<T, DatabaseError>) -> Result<(), Self> {
-        match answer {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_connection_lost() => Err(Self::CommitLost(error)),
-            Err(error) => Err(Self::Rejected(error)),
-        }
-    }
-}
 
 impl Session {
     /// All rows of the history, or `None` where there is no such table. Must not be called in a transaction.

@@ -5,13 +5,14 @@
 //! `whimbrel_migration`. [`Session`] is the same for all engines; each has a module of its own behind it.
 #![warn(missing_docs)]
 
+mod answers;
 mod beside;
 mod cancel;
+mod catalogue;
 mod connecting;
 mod engine;
 mod error;
 mod history;
-mod indexes;
 mod limits;
 mod lock;
 mod mysql;
@@ -19,28 +20,25 @@ mod postgres;
 mod progress;
 mod runs;
 mod session;
-mod sizes;
 mod sqlite;
 mod statement;
 mod target;
 mod transaction;
-mod waiting;
 
+pub use answers::{
+    Blocker, ExecuteError, Executed, FinishError, IndexState, LockHolder, Notice, Row, SessionFacts,
+    StatementLimits, TableFacts, Unlocked,
+};
 pub use cancel::{CancelError, Canceller};
-pub use connecting::{ConnectRetry, ConnectSettings, SessionFacts};
+pub use connecting::{ConnectRetry, ConnectSettings};
 pub use engine::Capabilities;
-pub use error::{BoxError, Condition, ConnectError, ConnectErrorKind, DatabaseError, ServerError};
-pub use history::{FinishError, NotAHistory};
-pub use indexes::IndexState;
-pub use limits::StatementLimits;
-pub use lock::{LockHolder, Unlocked};
+pub use error::{
+    BoxError, Condition, ConnectError, ConnectErrorKind, DatabaseError, NotAHistory, ServerError,
+};
 pub use progress::{PROGRESS_TABLE, Progress};
 pub use runs::{RUN_TABLE, RunEntry};
-pub use session::{Row, Session};
-pub use sizes::TableFacts;
-pub use statement::{ExecuteError, Executed, Notice};
+pub use session::Session;
 pub use target::{
     ChannelBindingMode, Endpoint, EngineKind, ServerKind, Target, TargetError, TargetWarning, TlsMode,
 };
 pub use transaction::{RolledBack, TransactionFate, TransactionId};
-pub use waiting::Blocker;

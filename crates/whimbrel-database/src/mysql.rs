@@ -21,12 +21,8 @@ use whimbrel_migration::sql::{TableName, mysql as sql};
 use whimbrel_migration::statement::changes_session;
 
 use self::driver::Driver;
-use crate::connecting::SessionFacts;
+use crate::answers::{FinishError, Outcome, Row, SessionFacts, Unlocked, single, values};
 use crate::error::{BoxError, ConnectErrorKind, DatabaseError};
-use crate::history::FinishError;
-use crate::lock::Unlocked;
-use crate::session::{Row, single, values};
-use crate::statement::Outcome;
 use crate::target::{Endpoint, Target};
 use crate::transaction::{RolledBack, TransactionFate, TransactionId};
 

@@ -21,11 +21,8 @@ use whimbrel_migration::dialect::Dialect;
 
 use self::driver::{Answer, CopyReady, Driver, Wanted, outcome};
 use self::lock::RESET_ROLE;
-use crate::connecting::SessionFacts;
+use crate::answers::{FinishError, Outcome, Row, SessionFacts, single, values};
 use crate::error::{BoxError, ConnectErrorKind, DatabaseError};
-use crate::history::FinishError;
-use crate::session::{Row, single, values};
-use crate::statement::Outcome;
 use crate::target::{Endpoint, Target};
 use crate::transaction::{RolledBack, TransactionFate, TransactionId};
 

@@ -8,9 +8,10 @@ use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::history::NewRow;
 use whimbrel_migration::sql::{self, TableName};
 
+use crate::answers::{Row, values};
 use crate::beside::of_history;
 use crate::error::DatabaseError;
-use crate::session::{Row, Session, values};
+use crate::session::Session;
 
 /// The table's name; its schema is the history's.
 pub const PROGRESS_TABLE: &str = "whimbrel_script_progress";

@@ -3,9 +3,10 @@
 
 use whimbrel_migration::sql::{TableName, quote_literal};
 
+use crate::answers::{Row, values};
 use crate::beside::of_history;
 use crate::error::DatabaseError;
-use crate::session::{Row, Session, values};
+use crate::session::Session;
 
 /// The table's name; its schema is the history's.
 pub const RUN_TABLE: &str = "whimbrel_run";

@@ -3,15 +3,11 @@
 
 use whimbrel_migration::dialect::Dialect;
 
-use crate::connecting::SessionFacts;
+use crate::answers::{ExecuteError, Executed, Row, SessionFacts, executed};
 use crate::engine::{Capabilities, Engine, on_engine};
 use crate::error::DatabaseError;
-use crate::statement::{ExecuteError, Executed, executed};
 use crate::target::Target;
 use crate::transaction::{RolledBack, TransactionFate, TransactionId};
-
-/// One row, each value as the server writes it, `None` for NULL.
-pub type Row = Vec<Option<String>>;
 
 /// One connection to one database.
 pub struct Session {
@@ -149,15 +145,4 @@ impl Session {
     pub async fn close(self) {
         on_engine!(self.engine, engine => engine.close().await);
     }
-}
-
-/// The values of a row, one after the other.
-pub(crate) fn values(row: Row) -> impl FnMut() -> Option<String> {
-    let mut values = row.into_iter();
-    move || values.next().flatten()
-}
-
-/// The value of an answer that is one.
-pub(crate) fn single(rows: &[Row]) -> Option<String> {
-    rows.first()?.first()?.clone()
 }

@@ -22,13 +22,10 @@ use whimbrel_migration::sql::sqlite::MAIN;
 
 use self::driver::{Driver, Place};
 use self::folder::FolderLock;
-use crate::connecting::SessionFacts;
+use crate::answers::{
+    FinishError, LockHolder, Outcome, Row, SessionFacts, StatementLimits, Unlocked, single,
+};
 use crate::error::{BoxError, ConnectErrorKind, DatabaseError};
-use crate::history::FinishError;
-use crate::limits::StatementLimits;
-use crate::lock::{LockHolder, Unlocked};
-use crate::session::{Row, single};
-use crate::statement::Outcome;
 use crate::target::Target;
 use crate::target::sqlite::MEMORY;
 use crate::transaction::{RolledBack, TransactionFate, TransactionId};

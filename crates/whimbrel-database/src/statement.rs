@@ -1,49 +1,9 @@
 //! Statements of scripts: what came of them, and those that are sent ahead of their answers.
 
+use crate::answers::{ExecuteError, Executed, executed};
 use crate::engine::Engine;
 use crate::error::DatabaseError;
 use crate::session::Session;
-
-/// What came of a statement, and what the server said meanwhile.
-pub(crate) type Outcome = (Result<u64, DatabaseError>, Vec<Notice>);
-
-/// A message that the server sent along with its answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    /// Whether it is a `WARNING`, not a `NOTICE` or `INFO`.
-    pub is_warning: bool,
-    /// Five characters that name the condition; `00000` where it has no name of its own.
-    pub sqlstate: String,
-    /// The text.
-    pub message: String,
-}
-
-impl Notice {
-    /// Whether the server warns that it is about to end the session: 57P01 and 57P02.
-    pub(crate) fn says_goodbye(&self) -> bool {
-        self.is_warning && matches!(self.sqlstate.as_str(), "57P01" | "57P02")
-    }
-}
-
-/// What a statement did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Executed {
-    /// Rows that it touched.
-    pub affected: u64,
-    /// What the server said meanwhile.
-    pub notices: Vec<Notice>,
-}
-
-/// A statement's error together with what the server had said before.
-#[derive(Debug, thiserror::Error)]
-#[error("a statement failed")]
-pub struct ExecuteError {
-    /// The error.
-    #[source]
-    pub error: DatabaseError,
-    /// Notices before it.
-    pub notices: Vec<Notice>,
-}
 
 impl Session {
     /// Sends a statement of a script whose answer is fetched later, in order, by [`Session::answer`]. Only inside a
@@ -101,11 +61,4 @@ fn no_copy() -> DatabaseError {
 
 fn not_ahead() -> DatabaseError {
     DatabaseError::Protocol("this engine takes one statement at a time".into())
-}
-
-pub(crate) fn executed(outcome: Outcome) -> Result<Executed, ExecuteError> {
-    match outcome {
-        (Ok(affected), notices) => Ok(Executed { affected, notices }),
-        (Err(error), notices) => Err(ExecuteError { error, notices }),
-    }
 }

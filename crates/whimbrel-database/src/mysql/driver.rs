@@ -10,8 +10,8 @@ use sqlx::mysql::{
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either, Row as _};
 
 use super::state;
+use crate::answers::Row;
 use crate::error::{BoxError, ConnectErrorKind, DatabaseError, ServerError};
-use crate::session::Row;
 use crate::target::{Endpoint, Target, TlsMode};
 
 pub(super) struct Driver {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use whimbrel_migration::dialect::Dialect;
 
 use super::MySql;
+use crate::answers::StatementLimits;
 use crate::error::DatabaseError;
-use crate::limits::StatementLimits;
 
 /// A year: the most that both settings take, and as good as for ever.
 const LONGEST: u64 = 31_536_000;

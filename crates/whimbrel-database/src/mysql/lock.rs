@@ -6,9 +6,8 @@ use whimbrel_migration::sql::TableName;
 use whimbrel_migration::sql::mysql::{lock_name, quote_literal};
 
 use super::MySql;
+use crate::answers::{LockHolder, Unlocked, single, values};
 use crate::error::DatabaseError;
-use crate::lock::{LockHolder, Unlocked};
-use crate::session::{single, values};
 
 impl MySql {
     pub(crate) async fn try_lock(&mut self, table: &TableName) -> Result<bool, DatabaseError> {

@@ -22,9 +22,8 @@ use postgres_protocol::message::frontend;
 use tokio::io::AsyncWriteExt as _;
 
 use self::transport::Transport;
+use crate::answers::{Notice, Outcome, Row};
 use crate::error::{BoxError, ConnectErrorKind, DatabaseError};
-use crate::session::Row;
-use crate::statement::{Notice, Outcome};
 use crate::target::{Endpoint, Target};
 
 /// What is read at once.

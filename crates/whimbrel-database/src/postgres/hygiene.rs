@@ -6,9 +6,8 @@ use whimbrel_migration::sql::postgres::{quote_identifier, quote_literal};
 
 use super::lock::RESET_ROLE;
 use super::{Postgres, read_facts};
-use crate::connecting::SessionFacts;
+use crate::answers::{Row, SessionFacts};
 use crate::error::DatabaseError;
-use crate::session::Row;
 
 /// Since PostgreSQL 14 a backend looks now and then whether its client still is there.
 const CHECKS_CLIENT: u32 = 140_000;

@@ -3,11 +3,8 @@
 use whimbrel_migration::sql::postgres::quote_literal;
 
 use super::Postgres;
+use crate::answers::{Blocker, IndexState, Row, TableFacts, single, values};
 use crate::error::DatabaseError;
-use crate::indexes::IndexState;
-use crate::session::{Row, single, values};
-use crate::sizes::TableFacts;
-use crate::waiting::Blocker;
 
 impl Postgres {
     /// The state of an index. The name is as in SQL: quoted where need be, qualified or found by the search path, which

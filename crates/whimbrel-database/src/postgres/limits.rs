@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Postgres;
+use crate::answers::StatementLimits;
 use crate::error::DatabaseError;
-use crate::limits::StatementLimits;
 use crate::transaction::TransactionId;
 
 impl Postgres {

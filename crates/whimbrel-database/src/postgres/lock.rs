@@ -7,9 +7,8 @@
 use whimbrel_migration::sql::{TableName, is_true, postgres as sql};
 
 use super::Postgres;
+use crate::answers::{LockHolder, Row, Unlocked, single, values};
 use crate::error::DatabaseError;
-use crate::lock::{LockHolder, Unlocked};
-use crate::session::{Row, single, values};
 
 impl Postgres {
     /// Tries once to take the lock.

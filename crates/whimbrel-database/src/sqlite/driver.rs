@@ -9,8 +9,8 @@ use futures::TryStreamExt;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteError, SqliteRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either, Row as _};
 
+use crate::answers::Row;
 use crate::error::{DatabaseError, ServerError};
-use crate::session::Row;
 use crate::target::Target;
 
 /// How long another writer is waited for, unless the URL says so itself.

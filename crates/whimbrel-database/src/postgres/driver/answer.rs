@@ -5,9 +5,8 @@ use std::io;
 use fallible_iterator::FallibleIterator as _;
 use postgres_protocol::message::backend::{DataRowBody, ErrorFields, ErrorResponseBody, NoticeResponseBody};
 
+use crate::answers::{Notice, Row};
 use crate::error::ServerError;
-use crate::session::Row;
-use crate::statement::Notice;
 
 pub(super) fn text_row(row: &DataRowBody) -> io::Result<Row> {
     let buffer = row.buffer();
