@@ -514,7 +514,7 @@ fn row_48_and_49_no_right_and_read_only_are_explained() {
     shop.write("V2__b.sql", "CREATE TABLE b (id int);\n");
     let ended = shop.migrate(&[]).expect_code(1);
     assert!(
-        ended.says("42501") && ended.says("GRANT") && ended.says("nothing of the script"),
+        ended.says("42501") && ended.says("GRANT") && ended.says("history row of V2__b.sql"),
         "{}",
         ended.said()
     );

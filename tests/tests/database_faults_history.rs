@@ -81,3 +81,30 @@ fn row_52_a_table_that_only_has_the_name_of_a_history_is_told_and_left_alone() {
     assert_eq!(shop.database.ask("SELECT to_regclass('a') IS NULL"), "t");
     shop.migrate(&[]).expect_code(0);
 }
+
+#[test]
+fn row_52_a_script_that_takes_the_history_away_keeps_nothing_or_is_finished_by_the_next_run() {
+    let shop = Shop::new(&[("V1__a.sql", "CREATE TABLE a (id int);\n")]);
+    shop.migrate(&[]).expect_code(0);
+    shop.write(
+        "V2__gone.sql",
+        "CREATE TABLE b (id int);\nALTER TABLE flyway_schema_history RENAME TO kept;\n",
+    );
+    let failed = shop.migrate(&[]).expect_code(7);
+    assert!(failed.says("V2__gone.sql") && failed.says("dropped or renamed it"), "{}", failed.said());
+    assert_eq!(shop.database.ask("SELECT to_regclass('b') IS NULL AND to_regclass('kept') IS NULL"), "t");
+    // Outside of a transaction all of it is done, and is not done again once the table is back.
+    shop.write("V2__gone.sql.conf", "executeInTransaction=false\n");
+    let failed = shop.migrate(&[]).expect_code(1);
+    assert!(
+        failed.says("row of V2__gone.sql, all of which was applied") && failed.says("put it back"),
+        "{}",
+        failed.said()
+    );
+    shop.database.ask("ALTER TABLE kept RENAME TO flyway_schema_history");
+    shop.migrate(&[]).expect_code(0);
+    assert_eq!(
+        shop.database.ask("SELECT string_agg(version, ' ') FROM flyway_schema_history WHERE success"),
+        "1 2"
+    );
+}

@@ -3,6 +3,7 @@
 mod advice;
 mod script;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -32,7 +33,7 @@ pub enum Failure {
     #[error("cannot {what}")]
     Database {
         /// What was being done.
-        what: &'static str,
+        what: Cow<'static, str>,
         /// What came instead.
         #[source]
         error: DatabaseError,
@@ -143,7 +144,8 @@ impl From<Finding> for Failure {
 
 impl Failure {
     /// Our own SQL failed while doing `what`.
-    pub fn database(what: &'static str) -> impl FnOnce(DatabaseError) -> Self {
+    pub fn database(what: impl Into<Cow<'static, str>>) -> impl FnOnce(DatabaseError) -> Self {
+        let what = what.into();
         move |error| Self::Database { what, error }
     }
 
@@ -206,6 +208,9 @@ impl Failure {
                 "compare the table with one that Flyway made, and correct it by hand; or name another one as history"
                     .to_owned(),
             ],
+            Self::Database { error, .. } if error.is_undefined_table() => {
+                vec!["the history table is gone: put it back as it was, and run the command again".to_owned()]
+            }
             Self::Database { error, .. } => error.server().and_then(server_hint).into_iter().collect(),
             Self::Set(SetError::Refused(finding)) => finding.next_step.clone().into_iter().collect(),
             Self::Refused(findings) => next_steps(findings),

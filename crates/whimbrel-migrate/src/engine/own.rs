@@ -183,7 +183,7 @@ impl Engine<'_> {
         }
         self.session.reset().await.map_err(Failure::database("reset the session"))?;
         let recorded = self.session.append_history(&self.table, &work.applied(millis(started))).await;
-        recorded.map_err(Failure::database("write the history row of a script that was applied"))
+        recorded.map_err(self.no_row_for(work))
     }
 
     async fn stopped_on_its_own(

@@ -10,7 +10,7 @@
 //! A migration and an undo go the same ways. What an undo does not have: callbacks, and a failed row, since Flyway does
 //! not know half an undo; how far it came stands in the record alone.
 
-use whimbrel_database::Progress;
+use whimbrel_database::{DatabaseError, Progress};
 use whimbrel_migration::history::NewRow;
 use whimbrel_migration::name::Event;
 use whimbrel_migration::plan::{RunMode, Step};
@@ -107,6 +107,12 @@ impl Engine<'_> {
         self.fire_between(Event::BeforeEachMigrate).await?;
         self.say_started(step);
         Ok(())
+    }
+
+    /// All of a script is done, and its row could not be written.
+    pub(super) fn no_row_for(&self, work: &Work<'_>) -> impl FnOnce(DatabaseError) -> Failure + use<> {
+        let script = &self.set.script(work.id).script;
+        Failure::database(format!("write the history row of {script}, all of which was applied"))
     }
 
     /// The limits of a script that runs outside of a transaction.

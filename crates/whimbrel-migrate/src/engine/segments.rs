@@ -122,9 +122,7 @@ impl Engine<'_> {
             return Err(self.stopped_in_segment(work, course, interruption, millis(started)).await);
         }
         let millis = millis(started);
-        self.end_segments(&course, &work.applied(millis))
-            .await
-            .map_err(Failure::database("write the history row of a script that was applied"))?;
+        self.end_segments(&course, &work.applied(millis)).await.map_err(self.no_row_for(work))?;
         Ok(millis)
     }
 

@@ -56,7 +56,7 @@ impl Engine<'_> {
         let millis = millis(started);
         let recorded =
             self.session.record_success(&self.table, &work.applied(millis), &progress.script).await;
-        recorded.map_err(Failure::database("write the history row of a script that was applied"))?;
+        recorded.map_err(self.no_row_for(work))?;
         Ok(millis)
     }
 

@@ -72,11 +72,18 @@ impl Engine<'_> {
                 let failed = FailedStatement::at_line(lines, error, note);
                 Err(self.roll_back(id, Interruption::Statement(Box::new(failed))).await)
             }
+            Err(FinishError::RowRefused(error)) if error.is_undefined_table() => {
+                let note = "the history table is gone: the script dropped or renamed it";
+                let failed = FailedStatement::at_line(lines, error, note);
+                Err(self.roll_back(id, Interruption::Statement(Box::new(failed))).await)
+            }
             Err(FinishError::RowRefused(error)) => {
                 if let Err(error) = self.session.rollback().await {
                     tracing::debug!(target: "whimbrel", "no rollback was needed: {error}");
                 }
-                Err(Failure::database("write the history row, so that nothing of the script was kept")(error))
+                let script = &self.set.script(id).script;
+                let what = format!("write the history row of {script}, so that nothing of it was kept");
+                Err(Failure::database(what)(error))
             }
             Err(FinishError::NotOurs) => {
                 let error = whimbrel_database::DatabaseError::Protocol(FinishError::NotOurs.into());
