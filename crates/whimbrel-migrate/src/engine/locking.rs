@@ -6,7 +6,7 @@ use whimbrel_database::{EngineKind, Unlocked};
 use whimbrel_migration::history::HistoryRow;
 
 use super::Engine;
-use super::open::SAY_AGAIN;
+use super::connecting::SAY_AGAIN;
 use crate::failure::Failure;
 use crate::report::{Event, Level};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use whimbrel_database::{ConnectSettings, Session};
 
 use super::Engine;
-use super::open::beside;
+use super::connecting::beside;
 use crate::failure::Failure;
 
 /// The look must not cost much where nobody answers.

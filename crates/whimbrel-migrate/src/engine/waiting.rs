@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use whimbrel_database::{Blocker, Condition, DatabaseError, Session};
 
 use super::Engine;
+use super::connecting::beside;
 use super::failing::shown;
-use super::open::beside;
 use crate::report::{Event, Level, Reporter};
 use crate::settings::{CommonSettings, DatabaseSettings};
 
