@@ -102,7 +102,7 @@ pub enum FinishError {
     /// The history row was refused, which is no fault of the script's: nothing is kept.
     #[error("the history row could not be written")]
     RowRefused(#[source] DatabaseError),
-    /// The connection was lost during COMMIT: ask [`Session::fate_of`] in another session.
+    /// The connection was lost during COMMIT: ask [`crate::Session::fate_of`] in another session.
     #[error("the connection was lost during COMMIT")]
     CommitLost(#[source] DatabaseError),
 }

@@ -8,7 +8,7 @@ use crate::session::Session;
 impl Session {
     /// Sends a statement of a script whose answer is fetched later, in order, by [`Session::answer`]. Only inside a
     /// transaction: there a statement that fails takes the effect from those behind it. Only where
-    /// [`Capabilities::sends_ahead`] says so.
+    /// [`crate::Capabilities::sends_ahead`] says so.
     pub async fn send(&mut self, sql: &str) -> Result<(), DatabaseError> {
         match &mut self.engine {
             Engine::Postgres(engine) => engine.send(sql).await,

@@ -5,10 +5,7 @@
 //!
 //! | module | |
 //! |---|---|
-//! | [`parameter`] | every parameter, and what it does here |
-//! | [`sources`], `conf`, `toml` | where values stand: files, environment |
-//! | [`gather`], `resolver` | from all sources to one value each, with its origin: [`values`] |
-//! | [`fill`] | from values to [`DatabaseSettings`](crate::settings::DatabaseSettings) |
+//! | [`crate::parameters`] | what the parameters are, where they stand, and what they change |
 //! | `args`, `text`, `answer`, `words`, `json`, `layout`, [`info_filter`] | the command line and what it answers |
 //! | `place`, `console`, `dry_run` | what the lines name, and where they go; the SQL that would be run |
 
