@@ -53,7 +53,8 @@ pub(super) fn continues_word(byte: u8) -> bool {
 }
 
 /// How long the blank is that the bytes begin with, of those beyond ASCII that Flyway passes over: no-break space, the
-/// spaces of Unicode, its line ends. A byte order mark is none: the server sees a second one. 0 where there is none; none where that needs more bytes.
+/// spaces of Unicode, its line ends. A byte order mark is none: the server sees a second one. 0 where there is none; none
+/// where that needs more bytes.
 pub(super) fn wide_blank(bytes: &[u8]) -> Option<usize> {
     match *bytes {
         [0xC2, 0xA0, ..] => Some(2),
