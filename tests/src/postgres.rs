@@ -74,6 +74,15 @@ impl Database {
         answer.parse().unwrap_or_else(|_| panic!("{sql} gave {answer:?}"))
     }
 
+    /// How many advisory locks are held or waited for in this database; others have their own.
+    #[track_caller]
+    pub fn advisory_locks(&self) -> i64 {
+        self.number(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = \
+             (SELECT oid FROM pg_database WHERE datname = current_database())",
+        )
+    }
+
     /// The highest version in the schema history, or nothing when there is no history.
     #[track_caller]
     pub fn version(&self) -> Option<String> {

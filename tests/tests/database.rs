@@ -556,5 +556,5 @@ fn row_82_a_signal_lets_the_statement_end_and_keeps_nothing_half_done() {
     running.wait(Duration::from_secs(20)).expect_code(143);
     shop.migrate(&["--deadline", "1s"]).expect_code(124);
     assert_eq!(shop.database.version().as_deref(), Some("1"));
-    assert_eq!(shop.database.number("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"), 0);
+    assert_eq!(shop.database.advisory_locks(), 0);
 }

@@ -131,7 +131,7 @@ fn a_rehearsal_runs_everything_and_takes_it_back() {
     says(&ended, &["rehearsed V1__a.sql", "left out V2__i.sql", "rehearsed V4__c.sql", "sequences keep"]);
     let objects = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace";
     assert_eq!(shop.database.number(objects), 0);
-    assert_eq!(shop.database.number("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), 0);
+    assert_eq!(shop.database.advisory_locks(), 0);
     shop.write("V5__d.sql", "INSERT INTO a VALUES ('x');\n");
     let failed = shop.migrate(&["--dry-run=rollback"]).expect_code(7);
     says(&failed, &["V5__d.sql:1:", "left out what it cannot roll back: V2__i.sql"]);
@@ -334,7 +334,7 @@ fn row_19_a_pool_in_transaction_mode_is_refused_before_anything_is_done_and_one_
     says(&refused, &["changed its backend", "session mode"]);
     let objects = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace";
     assert_eq!(shop.database.number(objects), 0);
-    assert_eq!(shop.database.number("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), 0);
+    assert_eq!(shop.database.advisory_locks(), 0);
     drop(pooler);
     let pooler = Pooler::start("session", &shop.database);
     through(&pooler).expect_code(0);
