@@ -118,6 +118,6 @@ fn plan_many(count: i32) {
 
 fn plan_once(scripts: &[ResolvedScript], rows: &[HistoryRow], settings: &Settings) {
     let history = History::read(rows.to_vec()).expect("good rows");
-    let facts = |_: &ResolvedScript| Ok::<_, Infallible>(ScanFacts::default());
+    let facts = |_, _: &ResolvedScript| Ok::<_, Infallible>(ScanFacts::default());
     drop(black_box(plan::plan_migrate(scripts, &history, settings, facts)));
 }

@@ -18,7 +18,7 @@
 //!
 //! let history = History::default();
 //! let settings = Settings::default();
-//! let plan = plan::plan_migrate(&[script], &history, &settings, |_| {
+//! let plan = plan::plan_migrate(&[script], &history, &settings, |_, _| {
 //!     whimbrel_migration::scan::facts(settings.dialect, text)
 //! })?;
 //!

@@ -32,7 +32,7 @@
 //! let settings = Settings::default();
 //! let plan_from = |row: &HistoryRow| -> Result<plan::MigratePlan, Box<dyn std::error::Error>> {
 //!     let history = History::read(vec![row.clone()]).map_err(|finding| finding.to_string())?;
-//!     Ok(plan::plan_migrate(&scripts, &history, &settings, |script| {
+//!     Ok(plan::plan_migrate(&scripts, &history, &settings, |_, script| {
 //!         let (_, text) = files.iter().find(|(path, _)| *path == script.script).expect("it is one of them");
 //!         scan::facts(settings.dialect, text.as_bytes())
 //!     })?)
@@ -167,7 +167,7 @@ pub fn plan_migrate<E>(
     scripts: &[ResolvedScript],
     history: &History,
     settings: &Settings,
-    mut facts: impl FnMut(&ResolvedScript) -> Result<ScanFacts, E>,
+    mut facts: impl FnMut(ScriptId, &ResolvedScript) -> Result<ScanFacts, E>,
 ) -> Result<MigratePlan, E> {
     let overview = match Overview::build(scripts, history, settings) {
         Ok(overview) => overview,
@@ -189,7 +189,7 @@ pub fn plan_migrate<E>(
     plan.warnings = warnings(&overview);
     let refused_as_a_whole = !plan.refusals.is_empty();
     for (id, script) in overview.pending() {
-        let facts = facts(script)?;
+        let facts = facts(id, script)?;
         let out_of_order = script.version().is_some_and(|version| Some(version) < current);
         let too_long = script.name.version_too_long(settings.dialect);
         let refusal = match decide_run(&facts, &script.conf, settings) {

@@ -41,7 +41,7 @@ fn stored(row: &NewRow) -> HistoryRow {
 
 fn plan(scripts: &[ResolvedScript], rows: Vec<HistoryRow>) -> MigratePlan {
     let history = History::read(rows).expect("good rows");
-    let facts = |_: &ResolvedScript| Ok::<_, Infallible>(ScanFacts::default());
+    let facts = |_, _: &ResolvedScript| Ok::<_, Infallible>(ScanFacts::default());
     match plan_migrate(scripts, &history, &Settings::default(), facts) {
         Ok(plan) => plan,
         Err(never) => match never {},
@@ -53,7 +53,7 @@ fn only_pending_scripts_are_scanned_and_repeatables_come_last() {
     let scripts = [script("R__a.sql", 1), script("V2__b.sql", 2), script("V1__a.sql", 3)];
     let history = History::read(vec![row(&scripts[2], 1, true)]).expect("good rows");
     let mut asked = Vec::new();
-    let plan = plan_migrate(&scripts, &history, &Settings::default(), |script| {
+    let plan = plan_migrate(&scripts, &history, &Settings::default(), |_, script| {
         asked.push(script.script.clone());
         Ok::<_, Infallible>(ScanFacts::default())
     });

@@ -3,7 +3,6 @@
 use whimbrel_database::Progress;
 use whimbrel_migration::history::{History, HistoryRow};
 use whimbrel_migration::plan::{self, MigratePlan};
-use whimbrel_migration::script::ScriptId;
 use whimbrel_migration::state::{Overview, State};
 use whimbrel_migration::version::Version;
 
@@ -83,10 +82,7 @@ impl Engine<'_> {
         settings.out_of_order |= !named.is_empty();
         // The plan asks for facts while it borrows the scripts; both belong to us.
         let scripts = self.set.scripts().to_vec();
-        let mut plan = plan::plan_migrate(&scripts, history, &settings, |script| {
-            let index = scripts.iter().position(|other| std::ptr::eq(other, script)).unwrap_or_default();
-            self.facts_of(ScriptId(u32::try_from(index).unwrap_or(u32::MAX)))
-        })?;
+        let mut plan = plan::plan_migrate(&scripts, history, &settings, |id, _| self.facts_of(id))?;
         if plan.invalid {
             let overview = Overview::build(&scripts, history, &settings)?;
             plan.refusals = self.explained(&overview, plan.refusals);

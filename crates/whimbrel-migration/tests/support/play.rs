@@ -203,7 +203,7 @@ fn migrate(project: &Project, before: Option<Vec<HistoryRow>>) -> Result<Answer,
 
 fn plan_of(project: &Project, rows: &[HistoryRow]) -> Result<Result<MigratePlan, String>, Finding> {
     let history = History::read(rows.to_vec())?;
-    Ok(plan::plan_migrate(&project.scripts, &history, &project.settings, |script| {
+    Ok(plan::plan_migrate(&project.scripts, &history, &project.settings, |_, script| {
         match &project.texts[&script.script] {
             Ok(text) => {
                 scan::facts(project.settings.dialect, text.as_bytes()).map_err(|_| "ERROR".to_owned())
