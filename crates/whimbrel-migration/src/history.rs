@@ -128,6 +128,22 @@ impl NewRow {
         }
     }
 
+    /// The row as it will be read, once somebody has written it at some time (as the server shows it).
+    pub fn written(&self, installed_by: impl Into<String>, installed_on: impl Into<String>) -> HistoryRow {
+        HistoryRow {
+            installed_rank: self.installed_rank,
+            version: self.version.clone(),
+            description: self.description.clone(),
+            row_type: self.row_type.clone(),
+            script: self.script.clone(),
+            checksum: self.checksum,
+            installed_by: installed_by.into(),
+            installed_on: installed_on.into(),
+            execution_time: self.execution_time,
+            success: self.success,
+        }
+    }
+
     /// The row that takes an earlier row away: real Flyway then shows that one as Deleted and the file as
     /// Pending again. This is `repair`'s answer to a missing file, and an undo without a licence.
     pub fn delete(row: &HistoryRow, installed_rank: i32) -> Self {

@@ -21,22 +21,7 @@ fn script(name: &str, checksum: i32) -> ResolvedScript {
 }
 
 fn row(script: &ResolvedScript, rank: i32, success: bool) -> HistoryRow {
-    stored(&NewRow::of_script(script, rank, 1, success))
-}
-
-fn stored(row: &NewRow) -> HistoryRow {
-    HistoryRow {
-        installed_rank: row.installed_rank,
-        version: row.version.clone(),
-        description: row.description.clone(),
-        row_type: row.row_type.clone(),
-        script: row.script.clone(),
-        checksum: row.checksum,
-        installed_by: "me".into(),
-        installed_on: "now".into(),
-        execution_time: row.execution_time,
-        success: row.success,
-    }
+    NewRow::of_script(script, rank, 1, success).written("me", "now")
 }
 
 fn plan(scripts: &[ResolvedScript], rows: Vec<HistoryRow>) -> MigratePlan {
@@ -81,7 +66,7 @@ fn a_delete_row_makes_the_script_pending_again_as_often_as_one_likes() {
     for round in 1..4 {
         let delete = NewRow::delete(rows.last().expect("there is one"), 2 * round);
         assert_eq!((&delete.row_type, delete.success), (&RowType::Delete, true));
-        rows.push(stored(&delete));
+        rows.push(delete.written("me", "now"));
         assert_eq!(plan(&scripts, rows.clone()).steps.len(), 1);
         rows.push(row(&scripts[0], 2 * round + 1, true));
         assert!(plan(&scripts, rows.clone()).steps.is_empty());

@@ -91,7 +91,7 @@ impl Engine<'_> {
             self.fire(name::Event::AfterBaseline).await?;
         }
         if self.common.dry_run {
-            return Ok(written.iter().map(as_row).collect());
+            return Ok(written.iter().map(|row| row.written("", "")).collect());
         }
         Ok(self.rows().await?.unwrap_or_default())
     }
@@ -163,21 +163,5 @@ impl Engine<'_> {
             .with("makes_table", self.table.quoted())
             .with("with_baseline", with_baseline)
             .say(&format!("making the history table {}", self.table.quoted()));
-    }
-}
-
-/// A row that would be written, as if it had been.
-pub(super) fn as_row(row: &NewRow) -> HistoryRow {
-    HistoryRow {
-        installed_rank: row.installed_rank,
-        version: row.version.clone(),
-        description: row.description.clone(),
-        row_type: row.row_type.clone(),
-        script: row.script.clone(),
-        checksum: row.checksum,
-        installed_by: String::new(),
-        installed_on: String::new(),
-        execution_time: row.execution_time,
-        success: row.success,
     }
 }

@@ -6,7 +6,6 @@ use whimbrel_migration::plan::Step;
 use whimbrel_migration::script::ScriptId;
 
 use super::Engine;
-use super::beginning::as_row;
 use super::failing::shown;
 use super::migrate::{MigrateReport, PlannedScript};
 use crate::failure::Failure;
@@ -24,7 +23,7 @@ impl Engine<'_> {
         self.fire_create_schema().await?;
         let rows = match rows {
             Some(mut rows) => {
-                rows.extend(self.make_late_schemas().await?.iter().map(as_row));
+                rows.extend(self.make_late_schemas().await?.map(|row| row.written("", "")));
                 rows
             }
             None => self.make_history().await?,

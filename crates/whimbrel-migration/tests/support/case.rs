@@ -95,18 +95,7 @@ pub(crate) fn history_row(row: &Row) -> HistoryRow {
 }
 
 pub(crate) fn written(row: &NewRow) -> HistoryRow {
-    HistoryRow {
-        installed_rank: row.installed_rank,
-        version: row.version.clone(),
-        description: row.description.clone(),
-        row_type: row.row_type.clone(),
-        script: row.script.clone(),
-        checksum: row.checksum,
-        installed_by: "golden".into(),
-        installed_on: "2026-01-01 00:00:00".into(),
-        execution_time: row.execution_time,
-        success: row.success,
-    }
+    row.written("golden", "2026-01-01 00:00:00")
 }
 
 pub(crate) fn tuple(row: &HistoryRow) -> Row {
