@@ -275,13 +275,7 @@ mod tests {
         let environment: BTreeMap<String, String> =
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let folder = tempfile::tempdir().unwrap();
-        let surroundings = Surroundings {
-            environment: &environment,
-            folder: folder.path().to_owned(),
-            install: None,
-            home: None,
-            stdin: &|| Ok(Vec::new()),
-        };
+        let surroundings = Surroundings::within(folder.path().to_owned(), &environment);
         parse(&arguments, &surroundings)
     }
 

@@ -210,13 +210,7 @@ mod tests {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
         let environment = pairs(variables);
-        let surroundings = Surroundings {
-            environment: &environment,
-            folder: folder.path().to_owned(),
-            install: None,
-            home: None,
-            stdin: &|| Ok(Vec::new()),
-        };
+        let surroundings = Surroundings::within(folder.path().to_owned(), &environment);
         gather(Some(&pairs(arguments)), &surroundings)
     }
 

@@ -58,13 +58,7 @@ fn project_values(
     database: Option<&Database>,
     environment: &impl Environment,
 ) -> Result<Gathered, CommandError> {
-    let around = Surroundings {
-        environment,
-        folder: project.root.clone(),
-        install: None,
-        home: None,
-        stdin: &|| Ok(Vec::new()),
-    };
+    let around = Surroundings::within(project.root.clone(), environment);
     let Gathered { values: found, mut words } = gather::gather(None, &around).map_err(CommandError::usage)?;
     let mut values = Values::default();
     for (name, setting) in found.iter() {

@@ -34,6 +34,13 @@ pub struct Surroundings<'a, E> {
     pub stdin: &'a dyn Fn() -> std::io::Result<Vec<u8>>,
 }
 
+impl<'a, E: Environment> Surroundings<'a, E> {
+    /// Nothing but this folder and these variables.
+    pub fn within(folder: PathBuf, environment: &'a E) -> Self {
+        Self { environment, folder, install: None, home: None, stdin: &|| Ok(Vec::new()) }
+    }
+}
+
 /// The two forms of configuration files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
