@@ -82,7 +82,9 @@ pub fn main(arguments: &[String]) -> ExitCode {
 /// One verb after the other; the first that fails ends it.
 async fn run_verbs(printer: &Printer, invocation: &Invocation, edition: &Cell<bool>) -> exit::ExitCode {
     let Invocation { settings, verbs, json, .. } = invocation;
-    let Some(settings) = settings else {
+    let Some((settings, database)) =
+        settings.as_ref().and_then(|settings| Some((settings, settings.databases.first()?)))
+    else {
         match invocation {
             Invocation { version: true, .. } => printer.line(headline()),
             // Flyway says nothing at all then.
@@ -126,7 +128,7 @@ async fn run_verbs(printer: &Printer, invocation: &Invocation, edition: &Cell<bo
     }
     for verb in verbs {
         let settings = RunSettings { verb: *verb, ..settings.clone() };
-        let place = Place::of(&settings.databases[0], invocation.url.clone(), invocation.debug);
+        let place = Place::of(database, invocation.url.clone(), invocation.debug);
         let (run, mut failed) = run_one(printer, &console, &place, invocation, &settings, stop.clone()).await;
         if let Some(script) = &mut script
             && let Err(error) = script.add(&run)

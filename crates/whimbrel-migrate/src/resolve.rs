@@ -6,7 +6,7 @@ use uuid::Uuid;
 use whimbrel_cli::args::GlobalArgs;
 use whimbrel_cli::env::{self, Environment};
 use whimbrel_cli::error::{CommandError, ErrorKind};
-use whimbrel_cli::project::{Engine, Migrate, Project};
+use whimbrel_cli::project::{Database, Engine, Migrate, Project};
 use whimbrel_database::{EngineKind, Target};
 use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::settings::IgnorePattern;
@@ -72,8 +72,7 @@ pub fn run(
     let secrets = options.secrets.clone().unwrap_or_else(|| project.state_path("secrets"));
     let databases = chosen(&project, &names, environment)?
         .into_iter()
-        .map(|name| {
-            let database = &project.file.databases[&name];
+        .map(|(name, database)| {
             let found =
                 credentials::resolve(&name, database, environment, &secrets).map_err(credentials_error)?;
             refuse_other_engine(&name, database.engine, &found.target)?;
@@ -99,8 +98,7 @@ pub(crate) fn without_server(
     folder: &Path,
 ) -> Result<Vec<DatabaseSettings>, CommandError> {
     let project = Project::find(global.config.as_deref(), folder).map_err(CommandError::usage)?;
-    let settings = |name: String| {
-        let database = &project.file.databases[&name];
+    let settings = |(name, database): (String, &Database)| {
         let engine = match database.engine.unwrap_or_default() {
             Engine::PostgreSql => EngineKind::PostgreSql,
             Engine::MySql | Engine::MariaDb => EngineKind::MySql,
@@ -136,11 +134,12 @@ fn refuse_other_engine(name: &str, engine: Option<Engine>, target: &Target) -> R
     .hinted("correct the one or the other"))
 }
 
-pub(crate) fn chosen(
-    project: &Project,
+/// The databases that were named, here or in the environment, else all that are enabled.
+fn chosen<'project>(
+    project: &'project Project,
     names: &[String],
     environment: &impl Environment,
-) -> Result<Vec<String>, CommandError> {
+) -> Result<Vec<(String, &'project Database)>, CommandError> {
     let from_environment = environment.get(env::DATABASES).map(|list| {
         list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>()
     });
@@ -149,18 +148,18 @@ pub(crate) fn chosen(
         ([], None) => project.enabled().map(|(name, _)| name.to_owned()).collect(),
         (names, _) => names.to_vec(),
     };
-    let mut unique: Vec<String> = Vec::with_capacity(names.len());
+    let mut unique: Vec<(String, &Database)> = Vec::with_capacity(names.len());
     for name in names {
-        if !project.file.databases.contains_key(&name) {
+        let Some(database) = project.file.databases.get(&name) else {
             let known: Vec<&str> = project.file.databases.keys().map(String::as_str).collect();
             return Err(CommandError::usage(format!(
                 "there is no database \"{name}\" in {}",
                 project.path.display()
             ))
             .hinted(format!("known databases: {}", known.join(", "))));
-        }
-        if !unique.contains(&name) {
-            unique.push(name);
+        };
+        if !unique.iter().any(|(there, _)| *there == name) {
+            unique.push((name, database));
         }
     }
     if unique.is_empty() {

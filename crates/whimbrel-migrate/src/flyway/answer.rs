@@ -18,11 +18,11 @@ use crate::turns::Run;
 
 /// What a verb answers at its end.
 pub(super) fn answer(console: &Console, place: &Place, settings: &RunSettings, run: &Run) {
-    let Some(turn) = run.turns.first() else { return };
+    let (Some(turn), Some(database)) = (run.turns.first(), settings.databases.first()) else { return };
     let held = console.release();
     console.flush();
     if turn.failure.is_none() {
-        answered(console, place, &settings.databases[0], turn);
+        answered(console, place, database, turn);
     }
     held.iter().for_each(|line| console.out(line));
     if let Some(failure) = &turn.failure {

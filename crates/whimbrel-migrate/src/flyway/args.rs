@@ -128,10 +128,11 @@ pub(super) fn parse<E: Environment>(
         dry_run_output: None,
         filter: InfoFilter::default(),
     };
-    if line.help || line.version || line.verbs.is_empty() {
+    if line.help || line.version {
         return Ok(invocation);
     }
     invocation.verbs = line.verbs.iter().map(|word| verb(word)).collect::<Result<_, _>>()?;
+    let Some(first) = invocation.verbs.first().copied() else { return Ok(invocation) };
     let Gathered { values, words } = gather(Some(&line.parameters), surroundings)?;
     invocation.words = words;
     if color == "always" {
@@ -140,11 +141,13 @@ pub(super) fn parse<E: Environment>(
     invocation.url = shown_url(&values);
     invocation.filter = InfoFilter::new(&values, line.migration_ids)?;
     invocation.dry_run_output = dry_run_output(&values, surroundings)?;
-    let mut settings = settings(invocation.verbs[0], &values, surroundings)?;
+    let mut settings = settings(first, &values, surroundings)?;
     settings.common.dry_run = invocation.dry_run_output.is_some();
     if invocation.verbs.contains(&Verb::Undo) {
         // Otherwise the names of undo scripts are as unknown as to Flyway's open-source edition.
-        settings.databases[0].naming.undo_prefix.get_or_insert_with(|| UNDO_PREFIX.to_owned());
+        for database in &mut settings.databases {
+            database.naming.undo_prefix.get_or_insert_with(|| UNDO_PREFIX.to_owned());
+        }
         settings.common.request.undo_target = undo_target(&values)?;
     }
     invocation.settings = Some(settings);

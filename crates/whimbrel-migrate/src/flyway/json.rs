@@ -22,10 +22,12 @@ pub(super) const DRY_RUN: &str =
 
 /// The document of one verb.
 pub(super) fn document(settings: &RunSettings, place: &Place, run: &Run) -> Value {
-    let Some(turn) = run.turns.first() else { return Value::Null };
-    let mut document = answer_of(&settings.databases[0], place, turn);
+    let (Some(turn), Some(database)) = (run.turns.first(), settings.databases.first()) else {
+        return Value::Null;
+    };
+    let mut document = answer_of(database, place, turn);
     if settings.common.dry_run
-        && let Some(warnings) = document["warnings"].as_array_mut()
+        && let Some(warnings) = document.get_mut("warnings").and_then(Value::as_array_mut)
     {
         warnings.push(DRY_RUN.into());
     }
