@@ -149,6 +149,11 @@ impl Failure {
         move |error| Self::Database { what, error }
     }
 
+    /// Whether the file of a script changed while it was run outside of a transaction.
+    pub fn is_change_midway(&self) -> bool {
+        matches!(self, Self::Set(SetError::Files(FilesError::ChangedMidway(_))))
+    }
+
     /// The kind, and with it the exit code.
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -158,7 +163,7 @@ impl Failure {
             Self::Database { error: DatabaseError::NotAHistory(_), .. } => ErrorKind::HistoryDisagrees,
             Self::Database { .. } => ErrorKind::No,
             Self::Set(SetError::Refused(finding)) => kind_of(std::slice::from_ref(finding)),
-            Self::Set(SetError::Files(FilesError::ChangedMidway(_))) => ErrorKind::ScriptPartlyKept,
+            Self::Set(_) if self.is_change_midway() => ErrorKind::ScriptPartlyKept,
             Self::Set(_) => ErrorKind::Usage,
             Self::Refused(findings) => kind_of(findings),
             Self::Locked { .. } => ErrorKind::Locked,

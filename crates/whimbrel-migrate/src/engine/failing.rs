@@ -20,6 +20,11 @@ const LINES_AROUND: usize = 3;
 /// A line is cut here.
 const SHOWN_COLUMNS: usize = 160;
 
+/// A failure that nobody will see in the history, and why.
+pub(super) fn unrecorded(why: &Failure) -> String {
+    format!("the failure could not be written into the history: {why}")
+}
+
 /// Why a script did not come to its end.
 pub(super) enum Interruption {
     /// A statement failed.

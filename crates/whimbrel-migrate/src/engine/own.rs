@@ -15,14 +15,12 @@ use whimbrel_migration::scan::Effect;
 use whimbrel_migration::settings::OwnTransactions;
 
 use super::Engine;
-use super::failing::{FailedStatement, Interruption};
+use super::failing::{FailedStatement, Interruption, unrecorded};
 use super::running::Work;
 use super::statements::{Part, Statements};
 use super::transactional::millis;
 use crate::failure::{Failure, Kept};
-use crate::files::FilesError;
 use crate::report::{self, Level};
-use crate::set::SetError;
 
 /// How far a script came with its transactions.
 #[derive(Default)]
@@ -212,18 +210,17 @@ impl Engine<'_> {
         if !failed.error.is_connection_lost()
             && let Err(failure) = self.record_its_failure(work, millis).await
         {
-            failed.notes.push(format!("the failure could not be written into the history: {failure}"));
+            failed.notes.push(unrecorded(&failure));
         }
         self.script_failure(work.id, work.run, failed, course.kept())
     }
 
     /// No statement failed. A script whose file changed under it has stopped in the middle all the same.
     async fn left_off_its_own(&mut self, work: &Work<'_>, failure: Failure, millis: u64) -> Failure {
-        if matches!(failure, Failure::Set(SetError::Files(FilesError::ChangedMidway(_))))
+        if failure.is_change_midway()
             && let Err(second) = self.record_its_failure(work, millis).await
         {
-            let message = format!("the failure could not be written into the history: {second}");
-            self.say(Level::Warn, report::Event::Notice, &message);
+            self.say(Level::Warn, report::Event::Notice, &unrecorded(&second));
         }
         failure
     }

@@ -180,7 +180,8 @@ fn info(console: &Console, database: &DatabaseSettings, report: &InfoReport) {
             row.row_type.as_str().to_owned(),
             installed.split('.').next().unwrap_or_default().to_owned(),
             row.state.as_str().to_owned(),
-            undoable(row).to_owned(),
+            // The table leaves the word out where a row is taken away.
+            if row.state == State::Deleted { String::new() } else { undoable(row).to_owned() },
         ]);
     }
     let widths: Vec<usize> = (0..head.len())
@@ -238,11 +239,9 @@ fn nothing_on_disk(console: &Console, database: &DatabaseSettings) {
     console.line("");
 }
 
-/// What has a version can be undone where there is a script for that. The table leaves the word out where a row is
-/// taken away.
-fn undoable(row: &InfoRow) -> &'static str {
+/// What has a version can be undone where there is a script for that.
+pub(super) fn undoable(row: &InfoRow) -> &'static str {
     match (&row.version, &row.undo) {
-        (Some(_), _) if row.state == State::Deleted => "",
         (Some(_), Some(_)) => "Yes",
         (Some(_), None) => "No",
         (None, _) => "",

@@ -210,11 +210,7 @@ fn info(database: &DatabaseSettings, place: &Place, report: &InfoReport) -> Valu
                 "category": row.category.as_str(), "version": version, "rawVersion": version,
                 "description": row.description, "type": row.row_type.as_str(),
                 "installedOnUTC": installed.unwrap_or_default(), "state": row.state.as_str(),
-                "undoable": match (version.is_empty(), &row.undo) {
-                    (true, _) => "",
-                    (false, None) => "No",
-                    (false, Some(_)) => "Yes",
-                },
+                "undoable": answer::undoable(row),
                 "filepath": row.file.as_deref().unwrap_or_default(), "undoFilepath": row.undo.as_deref().unwrap_or_default(),
                 "installedBy": row.installed_by.as_deref().unwrap_or_default(), "shouldExecuteExpression": null,
                 "executionTime": row.execution_time.unwrap_or_default(),

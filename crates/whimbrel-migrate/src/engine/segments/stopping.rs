@@ -5,7 +5,7 @@ use whimbrel_migration::plan::RunMode;
 
 use super::Course;
 use crate::engine::Engine;
-use crate::engine::failing::{FailedStatement, Interruption};
+use crate::engine::failing::{FailedStatement, Interruption, unrecorded};
 use crate::engine::retrying::lost_a_lock;
 use crate::engine::running::Work;
 use crate::failure::{Failure, Kept};
@@ -50,8 +50,7 @@ impl Engine<'_> {
                     // What it did may have stayed, and as Flyway tells it, it failed.
                     let recorded = self.record_failed_segment(work, &mut course, is_known, millis).await;
                     if let Err(second) = recorded {
-                        let message = format!("the failure could not be written into the history: {second}");
-                        self.say(Level::Warn, Event::Notice, &message);
+                        self.say(Level::Warn, Event::Notice, &unrecorded(&second));
                     }
                     return failure;
                 }
@@ -96,7 +95,7 @@ impl Engine<'_> {
         if !failed.error.is_connection_lost() {
             let recorded = self.record_failed_segment(work, &mut course, is_known, millis).await;
             if let Err(failure) = recorded {
-                failed.notes.push(format!("the failure could not be written into the history: {failure}"));
+                failed.notes.push(unrecorded(&failure));
             }
         }
         // Which statements are rolled back does not hang on how the script was meant to run.

@@ -4,14 +4,12 @@ use whimbrel_database::{DatabaseError, IndexState, Progress, ServerError};
 use whimbrel_migration::statement::ConcurrentIndex;
 
 use crate::engine::Engine;
-use crate::engine::failing::{FailedStatement, Interruption};
+use crate::engine::failing::{FailedStatement, Interruption, unrecorded};
 use crate::engine::running::Work;
 use crate::engine::statements::Part;
 use crate::engine::waiting::is_about_waiting;
 use crate::failure::{Failure, Kept};
-use crate::files::FilesError;
 use crate::report::{Event, Level};
-use crate::set::SetError;
 use crate::settings::DatabaseSettings;
 
 impl Engine<'_> {
@@ -87,7 +85,7 @@ impl Engine<'_> {
         if !failed.error.is_connection_lost()
             && let Err(failure) = self.record_failure(work, progress, millis).await
         {
-            failed.notes.push(format!("the failure could not be written into the history: {failure}"));
+            failed.notes.push(unrecorded(&failure));
         }
         self.script_failure(work.id, work.run, failed, kept)
     }
@@ -100,7 +98,7 @@ impl Engine<'_> {
         failure: Failure,
         millis: u64,
     ) -> Failure {
-        if matches!(failure, Failure::Set(SetError::Files(FilesError::ChangedMidway(_))))
+        if failure.is_change_midway()
             && let Err(second) = self.record_failure(work, progress, millis).await
         {
             self.say(Level::Warn, Event::Notice, &format!("the failure could not be written down: {second}"));
