@@ -1,5 +1,7 @@
 //! Files that arrive in pieces, cut anywhere: what encoding they have, and their text.
 
+use std::borrow::Cow;
+
 use super::{Encoding, HIGH};
 use crate::checksum::{EncodingError, Utf8Check};
 
@@ -104,11 +106,11 @@ impl Decoder {
 }
 
 fn utf8(bytes: &[u8]) -> Decoded {
-    let (used, is_wrong) = match std::str::from_utf8(bytes) {
-        Ok(_) => (bytes.len(), false),
-        Err(error) => (error.valid_up_to(), error.error_len().is_some()),
+    let (text, is_wrong) = match std::str::from_utf8(bytes) {
+        Ok(text) => (Cow::Borrowed(text), false),
+        Err(error) => (String::from_utf8_lossy(&bytes[..error.valid_up_to()]), error.error_len().is_some()),
     };
-    Decoded { text: String::from_utf8_lossy(&bytes[..used]).into_owned(), used, is_wrong }
+    Decoded { used: text.len(), text: text.into_owned(), is_wrong }
 }
 
 fn single_bytes(bytes: &[u8], character: impl Fn(u8) -> Option<char>) -> Decoded {
