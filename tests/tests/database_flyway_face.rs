@@ -114,7 +114,7 @@ fn an_undo_that_cannot_be_is_refused_and_what_can_be_undone_is_told() {
     face(&shop, &["migrate"]).expect_code(0);
     let history = shop.history();
     says(&face(&shop, &["-target=1", "undo"]).expect_code(1), &["no undo script for version 1"]);
-    says(&face(&shop, &["-cherryPick=3", "undo"]).expect_code(1), &["flyway.cherryPick"]);
+    says(&face(&shop, &["-cherryPick=9", "undo"]).expect_code(1), &["cherryPick names 9"]);
     assert_eq!(shop.history(), history);
 
     shop.write("beforeEachUndo.sql", "SELECT 1;\n");
@@ -133,6 +133,85 @@ fn an_undo_that_cannot_be_is_refused_and_what_can_be_undone_is_told() {
     assert_eq!([undoable(0), undoable(1), undoable(3)], ["No", "Yes", ""]);
     let file = shop.project.file("sql/U2__drop_names.sql").display().to_string();
     assert_eq!(known["migrations"][1]["undoFilepath"], file);
+}
+
+/// Real Flyway cannot pick; what it makes of the rows that picking leaves is its own rule for what was passed over.
+#[test]
+fn what_is_picked_runs_in_its_order_and_real_flyway_takes_the_history_as_it_is() {
+    let shop = Shop::new(&BIRDS);
+    shop.write("R__audit.sql", "CREATE OR REPLACE VIEW audit AS SELECT 1 AS one;\n");
+    let order = "SELECT string_agg(coalesce(version, description), ' ' ORDER BY installed_rank) \
+                 FROM flyway_schema_history";
+    let picked = face(&shop, &["-cherryPick=view,1", "-validateOnMigrate=false", "migrate"]).expect_code(1);
+    says(&picked, &["R__view.sql"]);
+    face(&shop, &["-cherryPick=1,view,3", "migrate"]).expect_code(0);
+    assert_eq!(shop.database.ask(order), "1 view 3");
+
+    // Nothing more is picked, and what was passed over is no obstacle to it.
+    let again = face(&shop, &["-cherryPick=1,view,3", "migrate"]).expect_code(0);
+    says(&again, &["is up to date"]);
+    let info = document(&face(&shop, &["-cherryPick=3", "-outputType=json", "info"]).expect_code(0));
+    let state = |info: &Value, name: &str| {
+        let rows = info["migrations"].as_array().expect("a list");
+        let is_it = |row: &&Value| row["version"] == name || row["description"] == name;
+        rows.iter().find(is_it).expect("it is listed")["state"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(["2", "audit"].map(|name| state(&info, name)), ["Ignored", "Ignored"]);
+    face(&shop, &["-cherryPick=3", "validate"]).expect_code(0);
+
+    let theirs = document(&real(&shop, &["-outputType=json", "info"]).expect_code(0));
+    let ours = document(&face(&shop, &["-outputType=json", "info"]).expect_code(0));
+    assert_eq!(ours["migrations"], theirs["migrations"]);
+    assert_eq!(["2", "3", "audit"].map(|name| state(&theirs, name)), ["Ignored", "Success", "Pending"]);
+    for ended in [face(&shop, &["validate"]), real(&shop, &["validate"])] {
+        says(&ended.expect_code(1), &["Detected resolved migration not applied to database: 2."]);
+    }
+
+    // Afterwards the version that was passed over, without outOfOrder; then the rest by the real one.
+    face(&shop, &["-cherryPick=names", "migrate"]).expect_code(0);
+    assert_eq!(shop.database.ask(order), "1 view 3 2");
+    real(&shop, &["migrate"]).expect_code(0);
+    assert_eq!(shop.database.ask(order), "1 view 3 2 audit");
+    real(&shop, &["validate"]).expect_code(0);
+
+    // An undo goes through the list from its end, and what is not applied is told.
+    shop.write("U1__drop_birds.sql", "DROP TABLE bird CASCADE;\n");
+    let undone = face(&shop, &["-cherryPick=2,3", "undo"]).expect_code(0);
+    in_order(&undone.stdout, &["to version 3 - drop nests", "to version 2 - drop names"]);
+    says(&face(&shop, &["-cherryPick=3", "undo"]).expect_code(0), &["no version that is applied is that"]);
+    assert_eq!(shop.database.ask(order), "1 view 3 2 audit 3 2");
+    let theirs = document(&real(&shop, &["-outputType=json", "info"]).expect_code(0));
+    let versions = ["1", "audit"].map(|name| state(&theirs, name));
+    assert_eq!(
+        (versions, &theirs["schemaVersion"]),
+        (["Success", "Success"].map(str::to_owned), &json!("1"))
+    );
+}
+
+#[test]
+fn a_pick_that_is_nowhere_or_has_a_target_beside_it_is_refused() {
+    let shop = Shop::new(&BIRDS);
+    for (arguments, part) in [
+        (vec!["-cherryPick=1,7", "migrate"], "cherryPick names 7"),
+        (vec!["-cherryPick=nowhere", "info"], "cherryPick names nowhere"),
+        (vec!["-cherryPick=1", "-target=1", "migrate"], "cherryPick and target are both set"),
+        (vec!["-cherryPick=1", "-target=1", "undo"], "cherryPick and target are both set"),
+    ] {
+        says(&face(&shop, &arguments).expect_code(1), &[part]);
+    }
+    assert_eq!(shop.database.ask("SELECT to_regclass('flyway_schema_history') IS NULL"), "t");
+    shop.remove("R__view.sql");
+    says(&shop.run("migrate", &["--cherry-pick", "7"]).expect_code(2), &["cherryPick names 7"]);
+    says(
+        &shop.run("stamp", &["1", "--yes", "--cherry-pick", "1"]).expect_code(2),
+        &["means nothing to stamp"],
+    );
+    shop.run("migrate", &["--cherry-pick", "2,1"]).expect_code(7);
+    let dry = shop.run("migrate", &["--cherry-pick", "1,3", "--dry-run"]).expect_code(0);
+    in_order(&dry.stdout, &["V1__birds.sql", "V3__nests.sql"]);
+    assert!(!dry.says("V2__names.sql"), "{}", dry.said());
+    shop.run("migrate", &["--cherry-pick", "1,3"]).expect_code(0);
+    assert_eq!(shop.database.ask("SELECT count(*) FROM flyway_schema_history"), "2");
 }
 
 /// What a dry run wrote is run by another program: afterwards the database is as if it had been migrated.

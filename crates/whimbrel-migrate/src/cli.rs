@@ -212,6 +212,10 @@ pub struct Options {
     #[arg(long, value_name = "VERSION", env = env::TARGET, hide_env = true)]
     pub target: Option<String>,
 
+    /// Consider only these, in this order: versions, or descriptions such as create_view
+    #[arg(long, value_name = "PICK", value_delimiter = ',')]
+    pub cherry_pick: Vec<String>,
+
     /// Apply scripts whose version is below the highest applied one
     #[arg(long, env = env::OUT_OF_ORDER, hide_env = true)]
     pub out_of_order: bool,

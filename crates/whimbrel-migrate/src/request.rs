@@ -106,12 +106,14 @@ fn refuse_misplaced(task: Task, options: &Options) -> Result<(), CommandError> {
     let writes_rows = is(Verb::Skip) || is(Verb::Stamp);
     let only_answers =
         is_about_files || is(Verb::Info) || is(Verb::Validate) || is(Verb::Ping) || is(Verb::Wait);
+    let picks = [Verb::Migrate, Verb::Info, Verb::Validate, Verb::Repair, Verb::Undo].into_iter().any(is);
     let out_of_order = !options.allow_out_of_order.is_empty();
     let rules = [
         ("--for-version", options.for_version.is_some(), is(Verb::Wait)),
         ("--yes", options.yes, writes_rows),
         ("--reason", options.reason.is_some(), writes_rows || is(Verb::Undo) || out_of_order),
         ("--allow-out-of-order", out_of_order, is(Verb::Migrate)),
+        ("--cherry-pick", !options.cherry_pick.is_empty(), picks),
         ("--risk", options.risk, is(Verb::Info)),
         ("--against", options.against.is_some(), task == Task::Files(FilesVerb::Check)),
         ("--write", options.write, task == Task::Files(FilesVerb::ProposeUndo)),

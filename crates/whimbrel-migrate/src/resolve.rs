@@ -9,6 +9,7 @@ use whimbrel_cli::error::{CommandError, ErrorKind};
 use whimbrel_cli::project::{Database, Engine, Migrate, Project};
 use whimbrel_database::{EngineKind, Target};
 use whimbrel_migration::dialect::Dialect;
+use whimbrel_migration::pick::Pick;
 use whimbrel_migration::settings::IgnorePattern;
 use whimbrel_migration::version::Version;
 
@@ -203,6 +204,9 @@ fn with_options(
     let migration = &mut database.migration;
     if let Some(target) = options.target.as_ref().filter(|_| verb != Verb::Undo) {
         migration.target = target.parse().map_err(CommandError::usage)?;
+    }
+    if !options.cherry_pick.is_empty() {
+        migration.cherry_pick = options.cherry_pick.iter().map(|pick| Pick::new(pick)).collect();
     }
     migration.out_of_order |= options.out_of_order;
     migration.mixed |= options.mixed;

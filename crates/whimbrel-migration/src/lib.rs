@@ -39,7 +39,7 @@
 //! | which statements are in it, and how may they run | [`scan`], [`dialect`] |
 //! | what does a statement lock, and how is it undone | [`risk`], [`inverse`], [`statement`] |
 //! | what does the database say | [`history`], [`sql`] |
-//! | what follows | [`state`], [`validate`], [`plan`], [`repair`], [`baseline`], [`undo`], [`stamp`], [`check`] |
+//! | what follows | [`state`], [`pick`], [`validate`], [`plan`], [`repair`], [`baseline`], [`undo`], [`stamp`], [`check`] |
 //! | what will happen when branches meet, why does a checksum differ | [`branch`], [`explain`] |
 //! | what is told | [`finding`], [`record`], [`redact`] |
 #![warn(missing_docs, clippy::missing_errors_doc)]
@@ -58,6 +58,7 @@ pub mod history;
 pub mod inverse;
 pub mod name;
 pub mod parameters;
+pub mod pick;
 pub mod placeholder;
 pub mod plan;
 pub mod record;

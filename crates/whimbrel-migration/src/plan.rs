@@ -188,9 +188,12 @@ pub fn plan_migrate<E>(
     }
     plan.warnings = warnings(&overview);
     let refused_as_a_whole = !plan.refusals.is_empty();
+    // What is picked may run in any order.
+    let mut highest = current;
     for (id, script) in overview.pending() {
         let facts = facts(id, script)?;
-        let out_of_order = script.version().is_some_and(|version| Some(version) < current);
+        let out_of_order = script.version().is_some_and(|version| Some(version) < highest);
+        highest = highest.max(script.version());
         let too_long = script.name.version_too_long(settings.dialect);
         let refusal = match decide_run(&facts, &script.conf, settings) {
             _ if too_long.is_some() => too_long.map(|finding| finding.in_script(script.script.clone())),

@@ -9,6 +9,7 @@ use crate::{
     finding::Finding,
     history::{History, NewRow, RowType},
     name::ScriptKind,
+    pick,
     script::ResolvedScript,
     settings::{Settings, Target},
     state::{InfoRow, Overview, State},
@@ -65,11 +66,12 @@ pub fn plan_repair(
     settings: &Settings,
 ) -> Result<Vec<RepairAction>, Finding> {
     let settings = Settings { target: Target::Latest, out_of_order: true, ..settings.clone() };
+    pick::check(scripts, history, &settings)?;
     let mut actions = Vec::new();
     let mut kept = Vec::new();
     for read in history.read_rows() {
         let row = &read.row;
-        if row.success {
+        if row.success || !settings.considers(read.version.as_ref(), &row.description) {
             kept.push(read.clone());
         } else {
             actions.push(RepairAction::RemoveFailed {
@@ -81,7 +83,9 @@ pub fn plan_repair(
         }
     }
     let history = History::from_read(kept);
-    let overview = Overview::build(scripts, &history, &settings)?;
+    // A row that was picked may be gone by now.
+    let all = Settings { cherry_pick: Vec::new(), ..settings.clone() };
+    let overview = Overview::build(scripts, &history, &all)?;
     let mut rank = history.next_rank(&RowType::Delete);
     for row in overview.rows().iter().filter(|row| is_gone(row, &settings)) {
         let Some(applied) = row.applied else { continue };
@@ -91,7 +95,8 @@ pub fn plan_repair(
         });
         rank = rank.wrapping_add(1);
     }
-    actions.extend(overview.rows().iter().filter_map(align));
+    let considered = overview.rows().iter().filter(|row| settings.considers(row.version, row.description()));
+    actions.extend(considered.filter_map(align));
     Ok(actions)
 }
 
@@ -99,7 +104,10 @@ fn is_gone(row: &InfoRow<'_>, settings: &Settings) -> bool {
     let gone =
         matches!(row.state, State::Missing | State::MissingFailed | State::Future | State::FutureFailed);
     let row_type = row.row_type();
-    gone && !row_type.is_synthetic() && !row_type.is_undo() && !is_ignored(&settings.ignore_patterns, row)
+    gone && settings.considers(row.version, row.description())
+        && !row_type.is_synthetic()
+        && !row_type.is_undo()
+        && !is_ignored(&settings.ignore_patterns, row)
 }
 
 fn align(row: &InfoRow<'_>) -> Option<RepairAction> {

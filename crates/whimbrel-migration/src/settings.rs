@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use crate::{
     dialect::Dialect,
+    pick::Pick,
     version::{Version, VersionError},
 };
 
@@ -144,6 +145,8 @@ pub struct Settings {
     pub dialect: Dialect,
     /// `target`.
     pub target: Target,
+    /// `cherryPick`: what is considered, in this order; all of it where there is nothing here.
+    pub cherry_pick: Vec<Pick>,
     /// `outOfOrder`: run scripts below the highest applied version.
     pub out_of_order: bool,
     /// `ignoreMigrationPatterns`, default `*:future`.
@@ -173,6 +176,7 @@ impl Default for Settings {
         Self {
             dialect: Dialect::PostgreSql,
             target: Target::Latest,
+            cherry_pick: Vec::new(),
             out_of_order: false,
             ignore_patterns: vec![IgnorePattern { kind: PatternType::Any, state: PatternState::Future }],
             group: false,

@@ -131,7 +131,7 @@ pub fn plan_stamp(
 
 /// Neither target nor order count: somebody names the version.
 fn everything(settings: &Settings) -> Settings {
-    Settings { target: Target::Latest, out_of_order: true, ..settings.clone() }
+    Settings { target: Target::Latest, out_of_order: true, cherry_pick: Vec::new(), ..settings.clone() }
 }
 
 #[cfg(test)]

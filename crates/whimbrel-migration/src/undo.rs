@@ -9,6 +9,7 @@ use crate::{
     finding::Finding,
     history::{self, History, HistoryRow, NewRow, RowType},
     name::ScriptKind,
+    pick::{self, Pick},
     script::{ResolvedScript, ScriptId},
     settings::{Settings, Target},
     state::{Overview, State},
@@ -18,7 +19,7 @@ use crate::{
 /// How far `undo` goes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum UndoTarget {
-    /// The version that was applied last.
+    /// The version that was applied last; what `cherryPick` names, where it names something.
     #[default]
     Last,
     /// Every version above this one; none: every version.
@@ -55,6 +56,9 @@ pub struct UndoPlan {
     pub warnings: Vec<Finding>,
 }
 
+/// A row that counts, with its version and its script.
+type Applied<'a> = (&'a HistoryRow, &'a Version, Option<&'a ResolvedScript>);
+
 /// Plans `undo`. Repeatables have no version and are left alone, as in Flyway.
 ///
 /// Refused where an undo script is missing for any of the versions, where a baseline would have to be taken back, and
@@ -77,7 +81,7 @@ pub fn plan_undo(
         refusals: Vec::new(),
         warnings: Vec::new(),
     };
-    let mut applied: Vec<(&HistoryRow, &Version, Option<&ResolvedScript>)> = overview
+    let mut applied: Vec<Applied<'_>> = overview
         .rows()
         .iter()
         .filter(|row| row.state.is_applied() && !matches!(row.state, State::Deleted | State::Undone))
@@ -94,9 +98,14 @@ pub fn plan_undo(
         ));
         return Ok(plan);
     }
+    if *target != UndoTarget::Last && !settings.cherry_pick.is_empty() {
+        plan.refusals.push(pick::beside_a_target());
+        return Ok(plan);
+    }
     let all: Vec<_> = applied.iter().map(|(row, version, _)| (row.installed_rank, *version)).collect();
     match target {
-        UndoTarget::Last => applied.truncate(1),
+        UndoTarget::Last if settings.cherry_pick.is_empty() => applied.truncate(1),
+        UndoTarget::Last => plan.warnings = keep_picked(&mut applied, &settings),
         UndoTarget::Above(None) => {}
         UndoTarget::Above(Some(limit)) => applied.retain(|(_, version, _)| *version > limit),
         UndoTarget::From(limit) => {
@@ -126,6 +135,24 @@ pub fn plan_undo(
     let left = all.iter().filter(|(rank, _)| stays(*rank)).map(|(_, version)| *version);
     plan.after = left.max().map(|version| version.as_str().to_owned());
     Ok(plan)
+}
+
+/// Only what is picked, in the reverse of the order named; a pick that is not applied takes nothing back.
+fn keep_picked(applied: &mut Vec<Applied<'_>>, settings: &Settings) -> Vec<Finding> {
+    let place = |(row, version, _): &Applied<'_>| settings.pick_place(Some(version), &row.description);
+    applied.retain(|row| place(row).is_some());
+    applied.sort_by_key(|row| std::cmp::Reverse(place(row)));
+    let is_applied =
+        |pick: &Pick| applied.iter().any(|(row, version, _)| pick.names(Some(version), &row.description));
+    let picks = settings.cherry_pick.iter();
+    picks.filter(|pick| !is_applied(pick)).map(not_applied).collect()
+}
+
+fn not_applied(pick: &Pick) -> Finding {
+    Finding::warning(
+        "undo-not-applied",
+        format!("cherryPick names {}, and no version that is applied is that", pick.as_str()),
+    )
 }
 
 fn undo_script(scripts: &[ResolvedScript], version: &Version) -> Option<ScriptId> {

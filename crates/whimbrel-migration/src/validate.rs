@@ -74,16 +74,22 @@ impl Check<'_, '_> {
         {
             return None;
         }
-        let finding = failed(row)
-            .or_else(|| not_resolved(row))
-            .or_else(|| ignored(row))
-            .or_else(|| if self.pending_is_ignored { None } else { pending(row).or_else(|| outdated(row)) })
-            .or_else(|| self.mismatch(row))?;
+        let finding = failed(row).or_else(|| self.disagreement(row))?;
         let finding = finding.in_script(row.path()).of_description(row.description());
         Some(match row.version {
             Some(version) => finding.of_version(version.as_str()),
             None => finding,
         })
+    }
+
+    fn disagreement(&self, row: &InfoRow<'_>) -> Option<Finding> {
+        if !self.overview.settings.considers(row.version, row.description()) {
+            return None;
+        }
+        not_resolved(row)
+            .or_else(|| ignored(row))
+            .or_else(|| if self.pending_is_ignored { None } else { pending(row).or_else(|| outdated(row)) })
+            .or_else(|| self.mismatch(row))
     }
 
     fn mismatch(&self, row: &InfoRow<'_>) -> Option<Finding> {

@@ -8,6 +8,7 @@ use whimbrel_migration::{
     dialect::Dialect,
     history::{History, HistoryRow, NewRow, RowType},
     name::NamingRules,
+    pick::Pick,
     plan::{MigratePlan, RunMode, decide_run, plan_migrate},
     repair::{RepairAction, plan_repair},
     scan::{self, ScanFacts},
@@ -131,4 +132,48 @@ fn ten_thousand_scripts_are_planned_at_once() {
     let plan = plan(&scripts, rows);
     assert_eq!(plan.steps.len(), 5_000);
     assert_eq!(plan.before.as_deref(), Some("5000"));
+}
+
+fn picking(picks: &[&str]) -> Settings {
+    Settings { cherry_pick: picks.iter().map(|pick| Pick::new(pick)).collect(), ..Settings::default() }
+}
+
+#[test]
+fn what_is_picked_runs_in_the_order_named_and_nothing_else() {
+    let scripts =
+        [script("V1__a.sql", 1), script("V2__b.sql", 2), script("V3__c.sql", 3), script("R__d.sql", 4)];
+    for (applied, picks, runs) in [
+        (&[][..], &["3", "d", "1"][..], &[2, 3, 0][..]),
+        (&[0, 2], &["b"], &[1]),
+        (&[0, 2], &["1", "3"], &[]),
+    ] {
+        let rows = applied.iter().zip(1..).map(|(index, rank)| row(&scripts[*index], rank, true)).collect();
+        let history = History::read(rows).expect("good rows");
+        let facts = |_, _: &ResolvedScript| Ok::<_, Infallible>(ScanFacts::default());
+        let plan = plan_migrate(&scripts, &history, &picking(picks), facts).expect("nothing can fail");
+        assert!(plan.is_allowed(), "{:?}", plan.refusals);
+        assert_eq!(plan.steps.iter().map(|step| step.id.0).collect::<Vec<_>>(), runs, "{picks:?}");
+    }
+}
+
+#[test]
+fn repair_looks_at_what_is_picked() {
+    let scripts = [script("V1__a.sql", 7), script("V2__b.sql", 8)];
+    let rows =
+        [script("V1__a.sql", 1), script("V2__b.sql", 2), script("V3__c.sql", 3), script("V4__d.sql", 4)];
+    let rows = rows.iter().zip(1..).map(|(script, rank)| row(script, rank, rank < 4)).collect();
+    let history = History::read(rows).expect("good rows");
+    for (picks, actions) in [(&["2"][..], 1), (&["4"], 1), (&["1", "2", "4"], 3), (&["3"], 0)] {
+        let planned = plan_repair(&scripts, &history, &picking(picks)).expect("it can be repaired");
+        assert_eq!(planned.len(), actions, "{picks:?}: {planned:?}");
+    }
+}
+
+#[test]
+fn a_baseline_script_that_is_not_picked_hides_nothing() {
+    let scripts = [script("V1__a.sql", 1), script("B2__b.sql", 2), script("V3__c.sql", 3)];
+    let (history, settings) = (History::default(), picking(&["1"]));
+    let overview = Overview::build(&scripts, &history, &settings).expect("no duplicates");
+    let states: Vec<State> = overview.rows().iter().map(|row| row.state).collect();
+    assert_eq!(states, [State::Pending, State::Ignored, State::Ignored]);
 }

@@ -249,18 +249,17 @@ pub static REASONS: &[Reason] = &[
     },
     Reason {
         slug: "paid-or-ignored",
-        why: "a parameter of paid editions that is not honoured is refused by its name; Flyway ignores errorOverrides, and takes cherryPick for a slip of the pen",
+        why: "a parameter of paid editions that is not honoured is refused by its name; Flyway ignores errorOverrides",
         applies: |situation, differences| {
-            ["cherryPick", "errorOverrides"].iter().any(|paid| {
-                let is_set = situation.settings().any(|(name, value)| name == *paid && !value.is_empty());
-                (is_set && said(differences, &format!("flyway.{paid} (")))
-                    || (situation.calls_with(paid) && refuses(differences))
-            })
+            let paid = "errorOverrides";
+            let is_set = situation.settings().any(|(name, value)| name == paid && !value.is_empty());
+            (is_set && said(differences, &format!("flyway.{paid} (")))
+                || (situation.calls_with(paid) && refuses(differences))
         },
     },
     Reason {
         slug: "paid-and-here",
-        why: "undo and dryRunOutput do what Flyway's paid editions do; its open-source edition ends with 35, and ignores the other one",
+        why: "undo, dryRunOutput and cherryPick do what Flyway's paid editions do; its open-source edition ends with 35, ignores the second and takes the third for a slip of the pen",
         applies: |situation, differences| {
             let undoes = situation.content.split(' ').any(|word| word == "undo");
             let is_dry = |case: &Value| !text(&case["settings"]["dryRunOutput"]).is_empty();
@@ -271,6 +270,10 @@ pub static REASONS: &[Reason] = &[
                         && difference.got["code"] != 35
                 };
                 return differences.iter().any(edition);
+            }
+            let picks = situation.settings().any(|(name, value)| name == "cherryPick" && !value.is_empty());
+            if picks || situation.calls_with("cherryPick") {
+                return true;
             }
             (situation.calls_with("dryRunOutput") && differences.iter().all(is_of_a_dry_run))
                 || (is_dry(situation.case)

@@ -56,8 +56,9 @@ impl Engine<'_> {
             }
         }
         let history = self.history().await?.unwrap_or_default();
-        // As the plan, and as Flyway: a target that no script has is no obstacle to a repair.
-        let settings = Settings { target: Target::Latest, ..self.settings.migration.clone() };
+        // As the plan, and as Flyway: a target that no script has is no obstacle to a repair, nor a pick that is gone.
+        let migration = self.settings.migration.clone();
+        let settings = Settings { target: Target::Latest, cherry_pick: Vec::new(), ..migration };
         let overview = Overview::build(self.set.scripts(), &history, &settings)?;
         self.version = overview.current_version().map(|version| version.as_str().to_owned());
         let rows = overview.rows().iter();

@@ -35,6 +35,8 @@ pub(super) fn kind_of(findings: &[Finding]) -> ErrorKind {
                     | "limits-not-supported"
                     | "bad-script-conf"
                     | "target-unknown"
+                    | "pick-unknown"
+                    | "pick-and-target"
                     | "callback-twice"
                     | "no-schema"
             )

@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn what_is_not_known_is_refused_by_name() {
         for (line, part, exit) in [
-            ("-url=jdbc:postgresql://h/d -cherryPick=1 migrate", "flyway.cherryPick", 1),
+            ("-url=jdbc:postgresql://h/d -errorOverrides=S:1:E migrate", "flyway.errorOverrides", 1),
             ("-url=jdbc:postgresql://h/d -dryRunOutput=s3:b/x.sql migrate", "s3:b/x.sql", 1),
             ("-url=jdbc:postgresql://h/d -target=next undo", "next", 1),
             ("-url=jdbc:postgresql://h/d -foo=x migrate", "flyway.foo", 1),

@@ -7,6 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::SecretString;
 use whimbrel_cli::env::Environment;
 use whimbrel_database::{Target, TargetError};
+use whimbrel_migration::pick::Pick;
 use whimbrel_migration::settings::{IgnorePattern, OwnTransactions};
 use whimbrel_migration::version::Version;
 
@@ -190,6 +191,9 @@ fn decisions(values: &Values, database: &mut DatabaseSettings) -> Result<(), Str
     if let Some(target) = values.text("target") {
         migration.target = target.parse().map_err(|error| format!("{error}"))?;
     }
+    if values.text("cherryPick").is_some() {
+        migration.cherry_pick = values.list("cherryPick").iter().map(|pick| Pick::new(pick)).collect();
+    }
     if let Some(version) = values.text("baselineVersion") {
         migration.baseline_version = self::version(version)?;
     }
@@ -287,6 +291,7 @@ mod tests {
             ("group", "TRUE"),
             ("target", "next"),
             ("ignoreMigrationPatterns", ""),
+            ("cherryPick", "3, create_view"),
         ])
         .unwrap();
         assert_eq!(database.locations, [PathBuf::from("/work/b"), PathBuf::from("/c/*")]);
@@ -297,6 +302,8 @@ mod tests {
         assert!(database.migration.group && !database.migration.mixed && database.create_schemas);
         assert_eq!(database.migration.target, settings::Target::Next);
         assert!(database.migration.ignore_patterns.is_empty());
+        let picks: Vec<&str> = database.migration.cherry_pick.iter().map(Pick::as_str).collect();
+        assert_eq!(picks, ["3", "create_view"]);
     }
 
     #[test]

@@ -244,7 +244,7 @@ mod tests {
     fn nothing_is_accepted_and_ignored() {
         for (toml, flags, part) in [
             ("", vec![("environment", "prod")], "prod"),
-            ("", vec![("cherryPick", "1")], "flyway.cherryPick"),
+            ("", vec![("errorOverrides", "S:1:E")], "flyway.errorOverrides"),
             ("", vec![("provisionMode", "x")], "Unknown provisioner mode: x"),
             ("", vec![("cleanOnValidationError", "true")], "cleanOnValidationError has been removed"),
             ("[environments.default.resolvers.vault]\nurl = \"x\"", vec![], "vault"),

@@ -185,7 +185,7 @@ mod tests {
         for (key, part) in [
             ("url = \"x\"", "flyway.url"),
             ("tarjet = 1", "flyway.tarjet"),
-            ("cherryPick = \"1\"", "cherryPick"),
+            ("errorOverrides = \"S:1:E\"", "errorOverrides"),
         ] {
             let project = format!("[flyway]\n{key}\n[databases.shop]\nlocations = [\"sql\"]\n");
             let error = filled(&[("whimbrel.toml", &project)], &[]).unwrap_err();

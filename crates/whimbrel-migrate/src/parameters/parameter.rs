@@ -45,7 +45,7 @@ pub const PARAMETERS: &[Parameter] = &parameters([
     ("callbackLocations", Honoured),
     ("callbacks", OnlyDefault("", CLASSES)),
     ("check.buildEnvironment", OnlyDefault("", PAID)),
-    ("cherryPick", OnlyDefault("", PAID)),
+    ("cherryPick", Honoured),
     ("cleanDisabled", Honoured),
     ("cleanOnValidationError", OnlyDefault("false", "cleanOnValidationError has been removed")),
     ("color", Honoured),

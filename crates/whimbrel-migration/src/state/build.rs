@@ -11,6 +11,7 @@ use crate::{
     finding::{Finding, FlywayCode},
     history::{History, RowType},
     name::ScriptKind,
+    pick,
     script::{ResolvedScript, ScriptId},
     settings::{Settings, Target},
     version::Version,
@@ -27,7 +28,8 @@ pub(super) fn overview<'a>(
     history: &'a History,
     settings: &'a Settings,
 ) -> Result<Overview<'a>, Finding> {
-    let mut context = Context { out_of_order: settings.out_of_order, ..Context::default() };
+    pick::check(scripts, history, settings)?;
+    let mut context = Context::of(settings);
     let resolved = resolve_scripts(scripts, &mut context)?;
     let (mut versioned, repeatable) = split_rows(history)?;
     read_versions(&mut versioned, &mut context);
@@ -73,7 +75,7 @@ pub(super) fn overview<'a>(
     }
     rows.extend(open.into_iter().map(|id| context.open_row(scripts, id)));
 
-    let rows = order::sorted(rows);
+    let rows = order::sorted(rows, settings);
     let mut overview = Overview { rows, settings, baseline: context.effective_baseline() };
     if settings.target == Target::Next {
         limit_to_next(&mut overview);
@@ -97,7 +99,8 @@ fn resolve_scripts<'a>(
         match (script.name.kind, script.version()) {
             (ScriptKind::Versioned | ScriptKind::Baseline, Some(version)) => {
                 context.last_resolved = context.last_resolved.max(Some(version));
-                if script.name.kind == ScriptKind::Baseline {
+                let considered = context.settings.considers(Some(version), &script.name.description);
+                if script.name.kind == ScriptKind::Baseline && considered {
                     context.pending_baseline = context.pending_baseline.max(Some(version));
                 }
                 resolved.versioned.insert((version, script.row_type()), id);

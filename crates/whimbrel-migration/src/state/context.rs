@@ -7,6 +7,7 @@ use crate::{
     history::{ReadRow, RowType},
     name::ScriptKind,
     script::{ResolvedScript, ScriptId},
+    settings::Settings,
     version::Version,
 };
 
@@ -24,8 +25,8 @@ impl<'a> Applied<'a> {
 }
 
 /// What the state of one script depends on besides itself.
-#[derive(Default)]
 pub(super) struct Context<'a> {
+    pub(super) settings: &'a Settings,
     pub(super) last_resolved: Option<&'a Version>,
     pub(super) last_applied: Option<&'a Version>,
     /// The highest version of any baseline row, deleted ones too: those count as long as any version is
@@ -36,11 +37,23 @@ pub(super) struct Context<'a> {
     pub(super) target: Option<&'a Version>,
     /// `current` on a database without versions: everything is above it.
     pub(super) nothing_below_target: bool,
-    pub(super) out_of_order: bool,
     pub(super) latest_runs: HashMap<&'a str, i32>,
 }
 
 impl<'a> Context<'a> {
+    pub(super) fn of(settings: &'a Settings) -> Self {
+        Self {
+            settings,
+            last_resolved: None,
+            last_applied: None,
+            applied_baseline: None,
+            pending_baseline: None,
+            target: None,
+            nothing_below_target: false,
+            latest_runs: HashMap::new(),
+        }
+    }
+
     pub(super) fn is_latest(&self, applied: &Applied<'_>) -> bool {
         let row = &applied.read.row;
         self.latest_runs.get(row.description.as_str()) == Some(&row.installed_rank)
@@ -73,6 +86,10 @@ impl<'a> Context<'a> {
 
     /// The state of a file without a row.
     fn open_state(&self, script: &ResolvedScript) -> State {
+        let settings = self.settings;
+        if !settings.considers(script.version(), &script.name.description) {
+            return State::Ignored;
+        }
         let Some(version) = script.version() else { return State::Pending };
         let baseline = self.effective_baseline().or(self.pending_baseline);
         let is_baseline_script = script.name.kind == ScriptKind::Baseline;
@@ -91,7 +108,9 @@ impl<'a> Context<'a> {
         if is_baseline_script {
             return State::Ignored;
         }
-        if !self.out_of_order && Some(version) < self.last_applied {
+        // What is picked runs in the order of the picks, which is the order that counts.
+        let any_order = settings.out_of_order || !settings.cherry_pick.is_empty();
+        if !any_order && Some(version) < self.last_applied {
             return State::Ignored;
         }
         State::Pending
