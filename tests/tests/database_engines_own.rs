@@ -60,6 +60,33 @@ fn an_undo_that_stopped_halfway_on_mariadb_goes_on_there() {
 }
 
 #[test]
+fn callbacks_of_an_undo_run_where_ddl_commits_outside_of_transactions_and_around_each_statement() {
+    for (place, u2) in [
+        (Place::mariadb(), "DROP TABLE nest;\nDROP TABLE egg;\n"),
+        (Place::sqlite(), "DROP TABLE nest;\nDROP TABLE egg;\n"),
+        (Place::sqlite(), "DROP TABLE nest;\nDROP TABLE egg;\nVACUUM;\n"),
+    ] {
+        let shop = Shop::new(place, &BIRDS);
+        shop.write("U2__nests.sql", u2);
+        shop.run("migrate", &["--mixed"]).expect_code(0);
+        shop.ask_twice("CREATE TABLE trail (event varchar(40))");
+        for event in ["beforeEachUndo", "beforeEachUndoStatement", "afterEachUndoStatement", "afterEachUndo"]
+        {
+            shop.write(&format!("{event}.sql"), &format!("INSERT INTO trail VALUES ('{event}');\n"));
+        }
+        shop.run("undo", &["--mixed"]).expect_code(0);
+        let count = |event| shop.ask(&format!("SELECT count(*) FROM trail WHERE event = '{event}'"));
+        let statements = u2.lines().count().to_string();
+        assert_eq!((count("beforeEachUndo"), count("afterEachUndo")), ("1".to_owned(), "1".to_owned()));
+        assert_eq!(
+            (count("beforeEachUndoStatement"), count("afterEachUndoStatement")),
+            (statements.clone(), statements)
+        );
+        assert_eq!(shop.ask(LAST_ROW), "2|DELETE|1");
+    }
+}
+
+#[test]
 fn a_row_that_was_stamped_names_whom_the_settings_name() {
     let shop = Shop::new(Place::sqlite(), &BIRDS);
     shop.project.replace(

@@ -117,12 +117,6 @@ fn an_undo_that_cannot_be_is_refused_and_what_can_be_undone_is_told() {
     says(&face(&shop, &["-cherryPick=9", "undo"]).expect_code(1), &["cherryPick names 9"]);
     assert_eq!(shop.history(), history);
 
-    shop.write("beforeEachUndo.sql", "SELECT 1;\n");
-    let inside = face(&shop, &["undo"]).expect_code(1);
-    says(&inside, &["beforeEachUndo.sql would not run"]);
-    assert_eq!(shop.history(), history);
-    shop.remove("beforeEachUndo.sql");
-
     shop.write("U3__drop_nests.sql", "DROP TABLE nest;\nDROP TABLE nowhere;\n");
     let failed = document(&face(&shop, &["-outputType=json", "undo"]).expect_code(1));
     assert_eq!(failed["error"]["sqlState"], "42P01", "{failed}");
@@ -133,6 +127,55 @@ fn an_undo_that_cannot_be_is_refused_and_what_can_be_undone_is_told() {
     assert_eq!([undoable(0), undoable(1), undoable(3)], ["No", "Yes", ""]);
     let file = shop.project.file("sql/U2__drop_names.sql").display().to_string();
     assert_eq!(known["migrations"][1]["undoFilepath"], file);
+}
+
+/// Nobody without a licence sees where the paid edition calls what belongs to an undo: here it is where the open-source
+/// edition calls what belongs to a migration.
+#[test]
+fn callbacks_of_an_undo_are_called_where_real_flyway_calls_those_of_a_migration() {
+    let shop = Shop::new(&[("V1__trail.sql", "CREATE TABLE trail (id serial, event text);\n")]);
+    shop.write("V2__two.sql", "CREATE TABLE egg (id int);\nALTER TABLE egg ADD COLUMN name text;\n");
+    shop.write("U2__two.sql", "ALTER TABLE egg DROP COLUMN name;\nDROP TABLE egg;\n");
+    real(&shop, &["-target=1", "migrate"]).expect_code(0);
+    let places =
+        ["before#", "beforeEach#", "beforeEach#Statement", "afterEach#Statement", "afterEach#", "after#"];
+    let errors = ["afterEach#StatementError", "afterEach#Error", "after#Error"];
+    for verb in ["Migrate", "Undo"] {
+        for event in places.iter().chain(&errors).map(|place| place.replace('#', verb)) {
+            shop.write(&format!("{event}.sql"), &format!("INSERT INTO trail (event) VALUES ('{event}');\n"));
+        }
+    }
+    let trail = || shop.database.ask("SELECT string_agg(event, ' ' ORDER BY id) FROM trail");
+    real(&shop, &["migrate"]).expect_code(0);
+    let migrated = trail();
+    assert_eq!(migrated.matches("afterEachMigrateStatement").count(), 2, "{migrated}");
+    shop.database.ask("TRUNCATE trail");
+    let undone = face(&shop, &["undo"]).expect_code(0);
+    assert_eq!(trail(), migrated.replace("Migrate", "Undo"));
+    in_order(
+        &undone.stdout,
+        &["Executing SQL callback: beforeEachUndo", "Undoing migration of", "callback: afterEachUndo"],
+    );
+
+    // What they do belongs to the transaction of their script; those of an error come after it.
+    real(&shop, &["migrate"]).expect_code(0);
+    shop.write("U2__two.sql", "ALTER TABLE egg DROP COLUMN name;\nDROP TABLE nowhere;\n");
+    let (history, dry) = (shop.history(), face(&shop, &["-dryRunOutput=there/dry.sql", "undo"]));
+    dry.expect_code(0);
+    let script = fs_err::read_to_string(shop.project.file("sql/there/dry.sql")).expect("it was written");
+    let values = ["'beforeUndo'", "'beforeEachUndo'", "DROP TABLE nowhere", "'afterEachUndo'", "'afterUndo'"];
+    in_order(&script, &values);
+    shop.database.ask("TRUNCATE trail");
+    let failed = document(&face(&shop, &["-outputType=json", "undo"]).expect_code(1));
+    assert_eq!(failed["error"]["sqlState"], "42P01", "{failed}");
+    assert_eq!(trail(), "beforeUndo afterEachUndoStatementError afterEachUndoError afterUndoError");
+    assert_eq!((shop.history(), shop.database.ask("SELECT count(name) FROM egg")), (history, "0".to_owned()));
+
+    // One that fails takes its script back with it.
+    shop.write("U2__two.sql", "DROP TABLE egg;\n");
+    shop.write("afterEachUndo.sql", "SELECT nowhere;\n");
+    says(&face(&shop, &["undo"]).expect_code(1), &["afterEachUndo"]);
+    assert_eq!(shop.database.ask("SELECT count(*) FROM egg"), "0");
 }
 
 /// Real Flyway cannot pick; what it makes of the rows that picking leaves is its own rule for what was passed over.

@@ -3,15 +3,14 @@
 //! | event | runs | when it fails |
 //! |---|---|---|
 //! | of a command (`beforeMigrate`, `afterInfo`, …) | in a transaction of its own, as the login role | the command ends |
-//! | of one script (`beforeEachMigrate`, …) | inside the script's transaction, in the state the script is in | the script is rolled back |
+//! | of one script (`beforeEachMigrate`, `afterEachUndo`, …) | inside the script's transaction, in the state the script is in | the script is rolled back |
 //! | of one statement | the same | the same |
 //! | of an error | in a transaction of its own, after the rollback | it is told, and the first error stays the answer |
 //!
 //! A callback whose statements cannot run in a transaction runs without one. In a dry run none runs: those around a
 //! verb and a script are kept for whoever shows them.
 
-use whimbrel_migration::finding::Finding;
-use whimbrel_migration::name::Event;
+use whimbrel_migration::name::{Event, ScriptKind};
 use whimbrel_migration::plan::{self, RunMode};
 use whimbrel_migration::script::ScriptId;
 
@@ -39,29 +38,39 @@ pub(super) const CLEAN: Around =
 pub(super) const UNDO: Around =
     Around { before: Event::BeforeUndo, after: Event::AfterUndo, error: Event::AfterUndoError };
 
-/// What would have its place inside an undo, where nothing is called.
-const INSIDE_AN_UNDO: [Event; 6] = [
-    Event::BeforeEachUndo,
-    Event::BeforeEachUndoStatement,
-    Event::AfterEachUndoStatement,
-    Event::AfterEachUndoStatementError,
-    Event::AfterEachUndo,
-    Event::AfterEachUndoError,
-];
+/// The events of one script and of its statements.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Each {
+    pub(super) before: Event,
+    pub(super) before_statement: Event,
+    pub(super) after_statement: Event,
+    statement_error: Event,
+    pub(super) after: Event,
+    error: Event,
+}
+
+const MIGRATION: Each = Each {
+    before: Event::BeforeEachMigrate,
+    before_statement: Event::BeforeEachMigrateStatement,
+    after_statement: Event::AfterEachMigrateStatement,
+    statement_error: Event::AfterEachMigrateStatementError,
+    after: Event::AfterEachMigrate,
+    error: Event::AfterEachMigrateError,
+};
+/// Flyway's paid editions alone have these: they are called where those of a migration are.
+const UNDO_SCRIPT: Each = Each {
+    before: Event::BeforeEachUndo,
+    before_statement: Event::BeforeEachUndoStatement,
+    after_statement: Event::AfterEachUndoStatement,
+    statement_error: Event::AfterEachUndoStatementError,
+    after: Event::AfterEachUndo,
+    error: Event::AfterEachUndoError,
+};
 
 impl Engine<'_> {
-    /// A callback that would be passed over in silence is refused.
-    pub(super) fn refuse_undo_callbacks(&self) -> Result<(), Failure> {
-        let found = INSIDE_AN_UNDO.iter().find_map(|event| self.set.callbacks(*event).first());
-        let Some(id) = found else { return Ok(()) };
-        let script = &self.set.script(*id).script;
-        Err(Finding::error(
-            "undo-callback",
-            format!("{script} would not run: an undo calls nothing at its scripts"),
-        )
-        .in_script(script.clone())
-        .next_step("put what it does into the undo scripts; beforeUndo and afterUndo run")
-        .into())
+    /// The events of a script.
+    pub(super) fn each(&self, id: ScriptId) -> &'static Each {
+        if self.set.script(id).name.kind == ScriptKind::Undo { &UNDO_SCRIPT } else { &MIGRATION }
     }
 
     /// Work with the callbacks of its events before and after it.
@@ -133,14 +142,18 @@ impl Engine<'_> {
     /// The callbacks of what went wrong with one script.
     pub(super) async fn fire_after_script_failure(&mut self, failure: &Failure) {
         match failure {
-            Failure::Script(_) => {
-                self.fire_after_failure(Event::AfterEachMigrateStatementError, failure).await;
-                self.fire_after_failure(Event::AfterEachMigrateError, failure).await;
+            Failure::Script(script) => {
+                let each = if script.undoes { UNDO_SCRIPT } else { MIGRATION };
+                self.fire_after_failure(each.statement_error, failure).await;
+                self.fire_after_failure(each.error, failure).await;
             }
-            Failure::Callback {
-                event: Event::BeforeEachMigrateStatement | Event::AfterEachMigrateStatement,
-                ..
-            } => self.fire_after_failure(Event::AfterEachMigrateError, failure).await,
+            Failure::Callback { event, .. } => {
+                let at_statements =
+                    |each: &&Each| [each.before_statement, each.after_statement].contains(event);
+                if let Some(each) = [&MIGRATION, &UNDO_SCRIPT].into_iter().find(at_statements) {
+                    self.fire_after_failure(each.error, failure).await;
+                }
+            }
             _ => {}
         }
     }

@@ -73,7 +73,7 @@ impl Engine<'_> {
             self.intend_script(id, script.sql.clone());
             self.fire(name::Event::AfterEachMigrate).await?;
         }
-        self.intend_row(&NewRow::of_script(self.set.script(id), rank, 0, true));
+        self.intend_row(id, &NewRow::of_script(self.set.script(id), rank, 0, true));
         Ok(())
     }
 

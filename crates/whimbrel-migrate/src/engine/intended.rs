@@ -72,10 +72,12 @@ impl Engine<'_> {
     }
 
     /// The row of a script that would run, and those callbacks whose places are inside it.
-    pub(super) fn intend_row(&mut self, row: &NewRow) {
-        for event in [Event::BeforeEachMigrateStatement, Event::AfterEachMigrateStatement] {
+    pub(super) fn intend_row(&mut self, id: ScriptId, row: &NewRow) {
+        let each = self.each(id);
+        for event in [each.before_statement, each.after_statement] {
             if !self.set.callbacks(event).is_empty() {
-                let note = format!("{} runs at each statement of {}", event.as_str(), row.script);
+                let note =
+                    format!("{} runs at each statement of {}", event.as_str(), self.set.script(id).script);
                 self.intended.push(Intended::Note(note));
             }
         }

@@ -10,7 +10,6 @@
 use std::time::Instant;
 
 use whimbrel_database::TransactionId;
-use whimbrel_migration::name::Event;
 use whimbrel_migration::scan::Effect;
 use whimbrel_migration::settings::OwnTransactions;
 
@@ -135,9 +134,7 @@ impl Engine<'_> {
         if !course.open {
             self.session.begin().await.map_err(Failure::database("begin a transaction"))?;
         }
-        if work.step.is_some()
-            && let Err(interruption) = self.fire_inside(Event::AfterEachMigrate).await
-        {
+        if let Err(interruption) = self.fire_inside(self.each(work.id).after).await {
             return Err(self.stopped_on_its_own(work, course, interruption, millis(started)).await);
         }
         let row = work.applied(millis(started));
@@ -176,9 +173,7 @@ impl Engine<'_> {
             self.say(Level::Warn, report::Event::Notice, &message);
         }
         self.session.rollback().await.map_err(Failure::database("end the script's transaction"))?;
-        if work.step.is_some() {
-            self.fire_between(Event::AfterEachMigrate).await?;
-        }
+        self.fire_between(self.each(work.id).after).await?;
         self.session.reset().await.map_err(Failure::database("reset the session"))?;
         let recorded = self.session.append_history(&self.table, &work.applied(millis(started))).await;
         recorded.map_err(self.no_row_for(work))

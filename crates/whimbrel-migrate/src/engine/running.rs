@@ -7,12 +7,11 @@
 //! | statement by statement | any | each statement with a record (`stepwise`) |
 //! | manages its own transactions | any | as it stands (`own`) |
 //!
-//! A migration and an undo go the same ways. What an undo does not have: callbacks, and a failed row, since Flyway does
-//! not know half an undo; how far it came stands in the record alone.
+//! A migration and an undo go the same ways. What an undo does not have is a failed row, since Flyway does not know half
+//! an undo; how far it came stands in the record alone.
 
 use whimbrel_database::{DatabaseError, Progress};
 use whimbrel_migration::history::NewRow;
-use whimbrel_migration::name::Event;
 use whimbrel_migration::plan::{RunMode, Step};
 use whimbrel_migration::script::ScriptId;
 use whimbrel_migration::statement::{Left, left_behind};
@@ -40,6 +39,11 @@ impl<'a> Work<'a> {
     /// A step of a migration.
     pub(super) fn step(step: &'a Step, row: NewRow) -> Self {
         Self { id: step.id, run: step.run, row, step: Some(step) }
+    }
+
+    /// The version of the row.
+    pub(super) fn version(&self) -> Option<&str> {
+        self.row.version.as_deref()
     }
 
     pub(super) fn rank(&self) -> i32 {
@@ -103,9 +107,8 @@ impl Engine<'_> {
 
     /// Says that the script begins, after the callbacks that come before it.
     pub(super) async fn begin_each(&mut self, work: &Work<'_>) -> Result<(), Failure> {
-        let Some(step) = work.step else { return Ok(()) };
-        self.fire_between(Event::BeforeEachMigrate).await?;
-        self.say_started(step);
+        self.fire_between(self.each(work.id).before).await?;
+        self.say_begun(work);
         Ok(())
     }
 

@@ -20,7 +20,6 @@ use whimbrel_database::Progress;
 use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::finding::Finding;
 use whimbrel_migration::history::NewRow;
-use whimbrel_migration::name;
 use whimbrel_migration::plan::RunMode;
 use whimbrel_migration::scan::{Effect, ScanFacts};
 use whimbrel_migration::script::ScriptId;
@@ -128,8 +127,8 @@ impl Engine<'_> {
 
     /// The callbacks before a script belong to its first segment; where one of them commits, that begins after them.
     async fn begin_first_segment(&mut self, work: &Work<'_>, course: &mut Course) -> Result<(), Failure> {
-        let callbacks = self.callbacks_of(name::Event::BeforeEachMigrate);
-        if work.step.is_none() || callbacks.is_empty() {
+        let callbacks = self.callbacks_of(self.each(work.id).before);
+        if callbacks.is_empty() {
             return self.begin_each(work).await;
         }
         for id in callbacks {
@@ -138,13 +137,13 @@ impl Engine<'_> {
             }
         }
         self.session.begin().await.map_err(Failure::database("begin a transaction"))?;
-        if let Err(interruption) = self.fire_inside(name::Event::BeforeEachMigrate).await {
+        if let Err(interruption) = self.fire_inside(self.each(work.id).before).await {
             self.session.rollback().await.map_err(Failure::database("roll back"))?;
             let failed = |failed| self.script_failure(work.id, RunMode::InTransaction, failed, Kept::Nothing);
             return Err(Self::statement_of(interruption).map_or_else(|failure| failure, failed));
         }
         course.open_since = Some(course.index);
-        work.step.into_iter().for_each(|step| self.say_started(step));
+        self.say_begun(work);
         Ok(())
     }
 
@@ -161,10 +160,7 @@ impl Engine<'_> {
             self.run_in_segment(work.id, &part, statements, course).await?;
         }
         course.ends();
-        if work.step.is_some() {
-            self.fire_inside(name::Event::AfterEachMigrate).await?;
-        }
-        Ok(())
+        self.fire_inside(self.each(work.id).after).await
     }
 
     async fn run_in_segment(

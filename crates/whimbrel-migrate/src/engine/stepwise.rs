@@ -15,7 +15,6 @@ mod stopping;
 use std::time::Instant;
 
 use whimbrel_database::{Condition, IndexState, Progress};
-use whimbrel_migration::name;
 use whimbrel_migration::scan::Effect;
 use whimbrel_migration::script::ScriptId;
 use whimbrel_migration::statement::{ConcurrentIndex, concurrent_index};
@@ -49,9 +48,7 @@ impl Engine<'_> {
         if let Err(interruption) = self.run_steps(work, &mut statements, &mut progress).await {
             return Err(self.stopped_midway(work, &progress, interruption, millis(started)).await);
         }
-        if work.step.is_some() {
-            self.fire_between(name::Event::AfterEachMigrate).await?;
-        }
+        self.fire_between(self.each(work.id).after).await?;
         self.session.reset().await.map_err(Failure::database("reset the session"))?;
         let millis = millis(started);
         let recorded =
@@ -95,13 +92,11 @@ impl Engine<'_> {
         progress: &mut Progress,
         was_under_way: bool,
     ) -> Result<(), Interruption> {
-        if work.step.is_none() {
-            return self.run_once(work.id, part, statements, progress, was_under_way).await;
-        }
-        let before = self.fire_between(name::Event::BeforeEachMigrateStatement).await;
+        let each = self.each(work.id);
+        let before = self.fire_between(each.before_statement).await;
         before.map_err(Interruption::Ours)?;
         self.run_once(work.id, part, statements, progress, was_under_way).await?;
-        self.fire_between(name::Event::AfterEachMigrateStatement).await.map_err(Interruption::Ours)
+        self.fire_between(each.after_statement).await.map_err(Interruption::Ours)
     }
 
     /// Runs one statement, with the record written before it, or together with it where a transaction can hold both.

@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 
 use whimbrel_database::{DatabaseError, ExecuteError, Executed, ServerError};
-use whimbrel_migration::name::Event;
 use whimbrel_migration::scan::Effect;
 use whimbrel_migration::script::ScriptId;
 
@@ -47,7 +46,8 @@ impl Engine<'_> {
 
     /// Whether there are callbacks around each statement: then one is done before the next is sent.
     fn fires_at_statements(&self, id: ScriptId) -> bool {
-        let around = [Event::BeforeEachMigrateStatement, Event::AfterEachMigrateStatement];
+        let each = self.each(id);
+        let around = [each.before_statement, each.after_statement];
         !self.set.is_callback(id) && around.iter().any(|event| !self.set.callbacks(*event).is_empty())
     }
 

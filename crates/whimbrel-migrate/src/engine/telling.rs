@@ -6,6 +6,7 @@ use whimbrel_migration::script::ScriptId;
 use whimbrel_migration::version::Version;
 
 use super::Engine;
+use super::running::Work;
 use crate::failure::Failure;
 use crate::report::{Event, Level, Line};
 
@@ -19,6 +20,22 @@ impl Engine<'_> {
             outcome,
             millis,
         }
+    }
+
+    /// Says that a script begins, or that a version is taken back.
+    pub(super) fn say_begun(&self, work: &Work<'_>) {
+        if let Some(step) = work.step {
+            return self.say_started(step);
+        }
+        let (script, version) = (self.set.script(work.id), work.version());
+        self.reporter
+            .line(Level::Info, Event::ScriptStarted)
+            .database(&self.settings.name)
+            .script(&script.script)
+            .with("version", version)
+            .with("description", &script.name.description)
+            .with("run_mode", work.run)
+            .say(&format!("taking version {} back with {}", version.unwrap_or_default(), script.script));
     }
 
     /// Says that a script begins.

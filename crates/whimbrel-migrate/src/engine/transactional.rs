@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use whimbrel_database::{Condition, FinishError, TransactionFate, TransactionId};
 use whimbrel_migration::history::NewRow;
-use whimbrel_migration::name;
-use whimbrel_migration::plan::{RunMode, Step};
+use whimbrel_migration::plan::RunMode;
 use whimbrel_migration::script::ScriptId;
 
 use super::Engine;
@@ -38,10 +37,7 @@ impl Engine<'_> {
             }
             Err(error) => return Err(Failure::database("begin a transaction")(error)),
         };
-        let (ran, lines) = match work.step {
-            Some(step) => self.run_with_callbacks(step, source).await,
-            None => self.run_source(id, source).await,
-        };
+        let (ran, lines) = self.run_with_callbacks(work, source).await;
         let ran = match ran {
             Ok(()) => self.patience.check().map_err(Interruption::Stopped),
             Err(interruption) => Err(interruption),
@@ -95,20 +91,25 @@ impl Engine<'_> {
 
     /// The statements of a script, with the callbacks before and after it in the same transaction. Gives the script's last
     /// line as well.
-    async fn run_with_callbacks(&mut self, step: &Step, source: Source) -> (Result<(), Interruption>, u64) {
-        if let Err(interruption) = self.fire_inside(name::Event::BeforeEachMigrate).await {
+    async fn run_with_callbacks(
+        &mut self,
+        work: &Work<'_>,
+        source: Source,
+    ) -> (Result<(), Interruption>, u64) {
+        let each = self.each(work.id);
+        if let Err(interruption) = self.fire_inside(each.before).await {
             return (Err(interruption), 1);
         }
-        self.say_started(step);
-        let (ran, lines) = self.run_source(step.id, source).await;
+        self.say_begun(work);
+        let (ran, lines) = self.run_source(work.id, source).await;
         let ran = match ran {
-            Ok(()) => self.fire_inside(name::Event::AfterEachMigrate).await,
+            Ok(()) => self.fire_inside(each.after).await,
             failed => failed,
         };
         (ran, lines)
     }
 
-    /// One statement with the callbacks before and after it; callbacks themselves and undo scripts have none.
+    /// One statement with the callbacks before and after it; callbacks themselves have none.
     pub(super) async fn run_hooked(
         &mut self,
         id: ScriptId,
@@ -121,21 +122,17 @@ impl Engine<'_> {
     }
 
     pub(super) async fn before_statement(&mut self, id: ScriptId) -> Result<(), Interruption> {
-        if !self.has_hooks(id) {
+        if self.set.is_callback(id) {
             return Ok(());
         }
-        self.fire_inside(name::Event::BeforeEachMigrateStatement).await
+        self.fire_inside(self.each(id).before_statement).await
     }
 
     pub(super) async fn after_statement(&mut self, id: ScriptId) -> Result<(), Interruption> {
-        if !self.has_hooks(id) {
+        if self.set.is_callback(id) {
             return Ok(());
         }
-        self.fire_inside(name::Event::AfterEachMigrateStatement).await
-    }
-
-    fn has_hooks(&self, id: ScriptId) -> bool {
-        !self.set.is_callback(id) && self.set.script(id).name.kind != name::ScriptKind::Undo
+        self.fire_inside(self.each(id).after_statement).await
     }
 
     /// Sends one statement; it may be cancelled when we are asked to stop.

@@ -46,7 +46,6 @@ pub struct UndoReport {
 impl Engine<'_> {
     /// Takes applied versions back.
     pub async fn undo(&mut self) -> Result<UndoReport, Failure> {
-        self.refuse_undo_callbacks()?;
         self.around(callbacks::UNDO, async |engine| engine.take_back().await).await
     }
 
@@ -63,7 +62,7 @@ impl Engine<'_> {
         }
         let before = plan.before.clone();
         if self.common.dry_run {
-            self.intend_undo(&plan, &undone, rank);
+            self.intend_undo(&plan, &undone, rank)?;
         }
         if self.common.dry_run || plan.steps.is_empty() {
             return Ok(UndoReport { before, after: plan.after, undone });
@@ -99,16 +98,20 @@ impl Engine<'_> {
         Ok((plan, history.next_rank(&RowType::Delete)))
     }
 
-    fn intend_undo(&mut self, plan: &UndoPlan, undone: &[UndoneVersion], first: i32) {
+    fn intend_undo(&mut self, plan: &UndoPlan, undone: &[UndoneVersion], first: i32) -> Result<(), Failure> {
         self.intend_session();
         for ((step, undone), rank) in plan.steps.iter().zip(undone).zip(first..) {
             self.intend_part(format!("undo -> v{}", step.version));
             let description = &self.set.script(step.id).name.description;
             let line = self.reporter.line(Level::Info, Event::ScriptStarted).with("version", &step.version);
             line.with("description", description).tell();
+            let each = self.each(step.id);
+            self.intend_callbacks(each.before)?;
             self.intend_script(step.id, undone.sql.clone().unwrap_or_default());
-            self.intend_row(&NewRow { installed_rank: rank, success: true, ..step.row.clone() });
+            self.intend_callbacks(each.after)?;
+            self.intend_row(step.id, &NewRow { installed_rank: rank, success: true, ..step.row.clone() });
         }
+        Ok(())
     }
 
     /// How a step would run, found out before anything does.
@@ -151,17 +154,6 @@ impl Engine<'_> {
     async fn undo_script(&mut self, step: &UndoStep, row: NewRow, run: RunMode) -> Result<(), Failure> {
         let script = self.set.script(step.id);
         let (path, description) = (script.script.clone(), script.name.description.clone());
-        let line = |level, event| {
-            self.reporter
-                .line(level, event)
-                .database(&self.settings.name)
-                .script(&path)
-                .with("version", &step.version)
-                .with("description", &description)
-        };
-        line(Level::Info, Event::ScriptStarted)
-            .with("run_mode", run)
-            .say(&format!("taking version {} back with {path}", step.version));
         let started = Instant::now();
         let rank = row.installed_rank;
         let ran = self.run_script(&Work::undo(step.id, run, row), None).await;
@@ -181,6 +173,7 @@ impl Engine<'_> {
                 self.ran.push(record(ScriptOutcome::Failed));
             }
             self.say_failed(&path, &failure, millis);
+            self.fire_after_script_failure(&failure).await;
             return Err(failure);
         }
         self.attempts = Default::default();
