@@ -365,11 +365,13 @@ fn row_64_71_and_75_copy_data_dollar_quotes_and_a_byte_order_mark_go_through() {
     let shop = Shop::new(&[
         (
             "V1__a.sql",
-            "\u{feff}CREATE TABLE a (id int, t text);\r\nCOPY a (id, t) FROM stdin;\n1\tone; two\n2\t\\N\n\\.\n\nINSERT INTO a VALUES (3, 'é');\n",
+            "\u{feff}CREATE TABLE a (id int, t text);\r\nCOPY a (id, t) FROM stdin;\n1\tone; \
+             two\n2\t\\N\n\\.\n\nINSERT INTO a VALUES (3, 'é');\n",
         ),
         (
             "V2__f.sql",
-            "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $body$\nBEGIN\n  RAISE NOTICE 'from f; careful';\n  RETURN 1;\nEND\n$body$;\n\
+            "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $body$\nBEGIN\n  RAISE NOTICE 'from f; \
+             careful';\n  RETURN 1;\nEND\n$body$;\n\
              CREATE FUNCTION g() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END;\nDO $$ BEGIN PERFORM f(); END $$;\n",
         ),
         ("V3__empty.sql", "-- nothing\n;;\n"),
@@ -509,7 +511,8 @@ fn row_48_and_49_no_right_and_read_only_are_explained() {
     shop.migrate(&[]).expect_code(0);
     let (user, history) = (&shop.database.user, "flyway_schema_history");
     shop.database.ask(&format!(
-        "ALTER TABLE {history} OWNER TO postgres; REVOKE ALL ON {history} FROM \"{user}\"; GRANT SELECT ON {history} TO \"{user}\""
+        "ALTER TABLE {history} OWNER TO postgres; REVOKE ALL ON {history} FROM \"{user}\"; GRANT SELECT ON \
+         {history} TO \"{user}\""
     ));
     shop.write("V2__b.sql", "CREATE TABLE b (id int);\n");
     let ended = shop.migrate(&[]).expect_code(1);

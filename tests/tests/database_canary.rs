@@ -561,7 +561,15 @@ fn credentials_for_registries_and_clusters_are_not_told() {
     project.write("token.kubeconfig", &user(serde_json::json!({"token": PASSWORD}), &server));
     let basic = serde_json::json!({"username": "u", "password": PASSWORD});
     project.write("basic.kubeconfig", &user(basic, &server));
-    project.write("key.kubeconfig", &user(serde_json::json!({"client-certificate-data": STANDARD.encode(PASSWORD), "client-key-data": STANDARD.encode(PASSWORD)}), "https://127.0.0.1:1"));
+    project.write(
+        "key.kubeconfig",
+        &user(
+            serde_json::json!({
+        "client-certificate-data": STANDARD.encode(PASSWORD),
+        "client-key-data": STANDARD.encode(PASSWORD)}),
+            "https://127.0.0.1:1",
+        ),
+    );
     project.write("syntax.kubeconfig", &format!("users: [{{user: {{token: \"{PASSWORD}"));
     let to = format!("registry://{registry}/x:y");
     let with_login = format!("registry://user:{}@{registry}/x:y", percent_encoded());
@@ -597,7 +605,8 @@ fn refusing_server() -> String {
         for mut stream in listener.incoming().flatten() {
             let mut request = [0; 8192];
             let _ = stream.read(&mut request);
-            let answer = "HTTP/1.1 401 Unauthorized\r\nWww-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            let answer = "HTTP/1.1 401 Unauthorized\r\nWww-Authenticate: Basic \
+                          realm=\"x\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
             let _ = stream.write_all(answer.as_bytes());
         }
     });

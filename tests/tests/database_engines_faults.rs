@@ -54,7 +54,8 @@ fn row_87_killed_within_a_ddl_nothing_is_claimed_and_nothing_done_twice() {
     let shop = Shop::new(Place::mariadb(), &[BIRD]);
     shop.write(
         "V2__steps.sql",
-        "INSERT INTO bird VALUES (1, 'a');\nCREATE TABLE slow AS SELECT SLEEP(2) AS within87;\nINSERT INTO bird VALUES (2, 'b');\n",
+        "INSERT INTO bird VALUES (1, 'a');\nCREATE TABLE slow AS SELECT SLEEP(2) AS within87;\nINSERT INTO \
+         bird VALUES (2, 'b');\n",
     );
     let mut runner = Running::start(&mut shop.command("migrate"));
     at_work("within87");

@@ -66,13 +66,19 @@ fn row_32_killed_while_it_makes_an_index_concurrently_the_next_run_heals_it() {
     let mut running = Running::start(&mut shop.command("migrate"));
     running.line_with("applying V2__i.sql", MINUTE);
     eventually("the statement is under way", MINUTE, || {
-        let waiting = shop.database.number("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONC%' AND datname = current_database() AND state = 'active' AND wait_event_type = 'Lock'");
+        let waiting = shop.database.number(
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE \
+            INDEX CONC%' AND datname = current_database() AND state = 'active' AND wait_event_type = 'Lock'",
+        );
         (waiting == 1).then_some(())
     });
     running.signal(Signal::KILL);
     drop(running);
     drop(old);
-    shop.database.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid() AND datname = current_database()");
+    shop.database.ask(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE \
+                       '%pg_sleep(60)%' AND pid <> pg_backend_pid() AND datname = current_database()",
+    );
     let healed = shop.migrate(&[]).expect_code(0);
     assert!(healed.says("goes on with statement 1 of 2"), "{}", healed.said());
     assert_eq!(shop.database.ask("SELECT indisvalid FROM pg_index WHERE indexrelid = 'i'::regclass"), "t");
@@ -93,7 +99,10 @@ fn holder(shop: &Shop, sql: &str) -> std::process::Command {
 
 fn wait_until_locked(shop: &Shop) {
     eventually("the table is locked", MINUTE, || {
-        let locks = shop.database.number("SELECT count(*) FROM pg_locks WHERE relation = 'a'::regclass AND mode = 'RowExclusiveLock' AND granted");
+        let locks = shop.database.number(
+            "SELECT count(*) FROM pg_locks WHERE relation = 'a'::regclass AND \
+            mode = 'RowExclusiveLock' AND granted",
+        );
         (locks > 0).then_some(())
     });
 }
@@ -107,7 +116,8 @@ fn row_6_a_terminated_backend_keeps_nothing_and_the_next_run_goes_through() {
     let mut running = Running::start(&mut shop.command("migrate"));
     running.line_with("applying V2__b.sql", MINUTE);
     eventually("it sleeps", MINUTE, || {
-        let ended = shop.database.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(2)%' AND pid <> pg_backend_pid() AND datname = current_database()");
+        let ended = shop.database.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query \
+                                       LIKE '%pg_sleep(2)%' AND pid <> pg_backend_pid() AND datname = current_database()");
         (ended == "t").then_some(())
     });
     let ended = running.wait(MINUTE).expect_code(7);
@@ -217,7 +227,10 @@ fn row_17_a_lock_of_somebody_else_is_waited_for_and_its_holder_named() {
     let hold = "SELECT pg_advisory_lock(77433833903597), pg_sleep(30)";
     let _holder = Running::start(&mut holder(&shop, hold));
     eventually("the lock is held", MINUTE, || {
-        let held = shop.database.number("SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE locktype = 'advisory' AND granted AND d.datname = current_database()");
+        let held = shop.database.number(
+            "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = \
+            l.database WHERE locktype = 'advisory' AND granted AND d.datname = current_database()",
+        );
         (held == 1).then_some(())
     });
     let refused = shop.migrate(&["--lock-wait", "2s"]).expect_code(5);
@@ -225,7 +238,10 @@ fn row_17_a_lock_of_somebody_else_is_waited_for_and_its_holder_named() {
     assert_eq!(shop.database.ask("SELECT to_regclass('a') IS NULL"), "t");
     let mut running = Running::start(&mut shop.command("migrate"));
     running.line_with("waiting for the lock", MINUTE);
-    shop.database.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND pid <> pg_backend_pid() AND datname = current_database()");
+    shop.database.ask(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE \
+                       '%pg_sleep(30)%' AND pid <> pg_backend_pid() AND datname = current_database()",
+    );
     running.wait(MINUTE).expect_code(0);
 }
 

@@ -233,7 +233,8 @@ fn f34_settings_of_a_hostile_repository_run_nothing_and_tell_nothing() {
     flyway("[flyway]\nresolvers = [\"evil.Resolver\"]\n");
     flyway("[flyway]\n[environments.x]\nurl = \"jdbc:postgresql://127.0.0.1:9/x?u=${env.CANARY}\"\n");
     flyway(
-        "[flyway]\nenvironment = \"x\"\n[environments.x]\nurl = \"jdbc:postgresql://127.0.0.1:9/x\"\npassword = \"${env.CANARY}\"\n",
+        "[flyway]\nenvironment = \"x\"\n[environments.x]\nurl \
+         = \"jdbc:postgresql://127.0.0.1:9/x\"\npassword = \"${env.CANARY}\"\n",
     );
     flyway("[flyway]\nenvironment = \"x\"\n[environments.x]\npassword = \"${exec.touch}\"\n");
     flyway(&format!(

@@ -20,7 +20,8 @@ fn row_27_savepoints_and_blocks_with_handlers_work_inside_of_a_script() {
         "CREATE TABLE a (id int PRIMARY KEY);\nINSERT INTO a VALUES (1);\nSAVEPOINT s;\nINSERT INTO a VALUES (2);\n\
          ROLLBACK TO SAVEPOINT s;\nINSERT INTO a VALUES (3);\nRELEASE SAVEPOINT s;\n\
          DO $outer$ BEGIN\n  BEGIN INSERT INTO a VALUES (1); EXCEPTION WHEN unique_violation THEN NULL; END;\n\
-         EXECUTE $inner$ DO $$ BEGIN PERFORM 1/0; EXCEPTION WHEN division_by_zero THEN INSERT INTO a VALUES (4); END $$ $inner$;\n\
+         EXECUTE $inner$ DO $$ BEGIN PERFORM 1/0; EXCEPTION WHEN division_by_zero THEN INSERT INTO a \
+         VALUES (4); END $$ $inner$;\n\
          END $outer$;\n",
     )]);
     shop.migrate(&[]).expect_code(0);

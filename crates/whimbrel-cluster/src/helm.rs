@@ -325,7 +325,8 @@ mod tests {
     fn helms_words_are_told_without_warnings() {
         let text = b"WARNING: file is group-readable\nError: UPGRADE FAILED: pre-upgrade hooks failed\n";
         assert_eq!(last_words(text), "UPGRADE FAILED: pre-upgrade hooks failed");
-        let text = b"Error: UPGRADE FAILED: pre-upgrade hooks failed: 1 error occurred:\n\t* job db failed: DeadlineExceeded\n\n\n";
+        let text = b"Error: UPGRADE FAILED: pre-upgrade hooks failed: 1 error occurred:\n\t* job db \
+                     failed: DeadlineExceeded\n\n\n";
         let words =
             "UPGRADE FAILED: pre-upgrade hooks failed: 1 error occurred: job db failed: DeadlineExceeded";
         assert_eq!(last_words(text), words);

@@ -68,7 +68,8 @@ mod tests {
 
     #[test]
     fn both_names_are_read_in_any_spelling() {
-        let document = "host: \"localhost:5000\"\nhostFromContainerRuntime: k3d-dev-reg:5000 # k3d\nhelp: 'https://x/#y'\nother: 1\n";
+        let document = "host: \"localhost:5000\"\nhostFromContainerRuntime: k3d-dev-reg:5000 # k3d\nhelp: \
+                        'https://x/#y'\nother: 1\n";
         let hosting = parse_registry_hosting(document);
         assert_eq!(hosting.host.as_deref(), Some("localhost:5000"));
         assert_eq!(hosting.pull_host(), Some("k3d-dev-reg:5000"));

@@ -100,8 +100,10 @@ fn url_user_and_password(url: &str, user: &str, password: &str, expected: &[&str
 #[test_case(&[("HOST", "db"), ("PORT", "54a"), ("NAME", "d"), ("USER", "u"), ("PASSWORD", "p")], &["port-invalid"]; "port")]
 #[test_case(&[("HOST", "db"), ("PORT", "5432"), ("NAME", "d"), ("USER", "u")], &["key-missing"]; "no password")]
 #[test_case(&[("PORT", "5432"), ("PASSWORD", "p")], &["key-missing", "key-missing", "key-missing"]; "three missing")]
-#[test_case(&[("HOST", "db"), ("PORT", "1"), ("NAME", "d"), ("USER", "u"), ("PASSWORD", "czNjcmV0LXBhc3M=")], &["value-double-base64"]; "padding")]
-#[test_case(&[("HOST", "db"), ("PORT", "1"), ("NAME", "d"), ("USER", "u"), ("PASSWORD", "MWYyZDFlMmU2N2Rm")], &["value-double-base64"]; "doubtful")]
+#[test_case(&[("HOST", "db"), ("PORT", "1"), ("NAME", "d"), ("USER", "u"),
+    ("PASSWORD", "czNjcmV0LXBhc3M=")], &["value-double-base64"]; "padding")]
+#[test_case(&[("HOST", "db"), ("PORT", "1"), ("NAME", "d"), ("USER", "u"),
+    ("PASSWORD", "MWYyZDFlMmU2N2Rm")], &["value-double-base64"]; "doubtful")]
 fn separate_parts(values: &[(&str, &str)], expected: &[&str]) {
     assert_eq!(slugs(&check_values(&parts(), values)), expected);
 }
@@ -122,8 +124,10 @@ fn a_password_that_looks_encoded_and_agrees_is_none() {
     assert!(slugs(&check_values(&contract("platform"), &values)).is_empty());
 }
 
-#[test_case("postgresql://u:p%40@c-rw.ns:5432/d", "jdbc:postgresql://c-rw.ns:5432/d?password=p%40&user=u", &[]; "as CloudNativePG writes them")]
-#[test_case("postgresql://u:p@c:5432/d", "jdbc:postgresql://c:5432/e?password=p&user=v", &["url-database-differs", "url-user-differs"]; "apart")]
+#[test_case("postgresql://u:p%40@c-rw.ns:5432/d", "jdbc:postgresql://c-rw.ns:5432/d?password=p%40&user=u",
+    &[]; "as CloudNativePG writes them")]
+#[test_case("postgresql://u:p@c:5432/d", "jdbc:postgresql://c:5432/e?password=p&user=v",
+    &["url-database-differs", "url-user-differs"]; "apart")]
 #[test_case("postgresql://c:5432/d", "jdbc:postgresql://c:5432/d", &["user-missing", "password-missing"]; "no login")]
 fn two_urls(uri: &str, jdbc: &str, expected: &[&str]) {
     assert_eq!(slugs(&check_values(&cnpg(), &[("uri", uri), ("jdbc-uri", jdbc)])), expected);
@@ -193,7 +197,8 @@ fn a_missing_secret_has_the_cause_of_its_external_secret() {
     let cause = &report.findings[0].causes[0];
     assert_eq!(
         cause.message,
-        "ExternalSecret `platform-db` is not ready (SecretSyncedError: could not get secret data from provider); its ClusterSecretStore `vault` is not ready (InvalidProviderConfig: vault is sealed)"
+        "ExternalSecret `platform-db` is not ready (SecretSyncedError: could not get secret data from \
+         provider); its ClusterSecretStore `vault` is not ready (InvalidProviderConfig: vault is sealed)"
     );
     assert_eq!(report.findings[0].next, "kubectl describe clustersecretstore vault");
 }

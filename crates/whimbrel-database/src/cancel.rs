@@ -23,7 +23,8 @@ enum Cancel {
 }
 
 impl Canceller {
-    /// Cancels the running statement, where there is a server from a connection of its own. Whether there was one is not known afterwards.
+    /// Cancels the running statement, where there is a server from a connection of its own. Whether there was one is
+    /// not known afterwards.
     pub async fn cancel(&self) -> Result<(), CancelError> {
         let (target, application_name, statement) = match &self.0 {
             Cancel::Interrupt(interrupt) => {

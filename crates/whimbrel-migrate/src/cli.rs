@@ -169,7 +169,8 @@ pub struct Options {
     pub databases: Vec<String>,
 
     /// Print what would be done and write nothing; =rollback runs it and rolls it back [default: plan]
-    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "plan", hide_possible_values = true)]
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1,
+        require_equals = true, default_missing_value = "plan", hide_possible_values = true)]
     pub dry_run: Option<DryRun>,
 
     /// Work on so many databases at once [default: 1]

@@ -110,7 +110,11 @@ pub enum Failure {
         risks: Vec<ScriptRisk>,
     },
     /// The database did not reach the version in time.
-    #[error("the database is at {}, not at {wanted}, after {} s", crate::report::version(.version.as_ref().map(Version::as_str)), .waited.as_secs())]
+    #[error(
+        "the database is at {}, not at {wanted}, after {} s",
+        crate::report::version(.version.as_ref().map(Version::as_str)),
+        .waited.as_secs()
+    )]
     NotYet {
         /// What was waited for.
         wanted: Version,

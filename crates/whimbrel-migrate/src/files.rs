@@ -1,9 +1,9 @@
 //! The scripts of a database as they lie on disk.
 //!
 //! A location is a folder, or a pattern: `*` stands for characters within one name, `?` for one of them, `**` for any
-//! number of folders. Locations are walked to the bottom; hidden folders are passed over (a ConfigMap's `..data` is one). Links are
-//! followed as long as they stay inside their location. What is listed are names; bytes are read later, and what is
-//! run is what was checksummed, or nothing.
+//! number of folders. Locations are walked to the bottom; hidden folders are passed over (a ConfigMap's `..data` is
+//! one). Links are followed as long as they stay inside their location. What is listed are names; bytes are read
+//! later, and what is run is what was checksummed, or nothing.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

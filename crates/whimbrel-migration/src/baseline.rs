@@ -59,7 +59,8 @@ pub fn decide_baseline(history: Option<&History>, table: &str, settings: &Settin
         return refuse(
             "baseline-table-empty",
             format!(
-                "Unable to baseline schema history table {table} as it already exists, and is empty.\nDelete the schema history table, and run baseline again."
+                "Unable to baseline schema history table {table} as it already exists, and is \
+                 empty.\nDelete the schema history table, and run baseline again."
             ),
             "drop the empty history table, then run baseline again",
         );
@@ -101,7 +102,8 @@ pub fn decide_first_contact(non_empty: &[String], settings: &Settings) -> FirstC
         Finding::error(
             "non-empty-schema",
             format!(
-                "Found non-empty schema(s) {} but no schema history table. Use baseline() or set baselineOnMigrate to true to initialize the schema history table.",
+                "Found non-empty schema(s) {} but no schema history table. Use baseline() or set \
+                 baselineOnMigrate to true to initialize the schema history table.",
                 names.join(", ")
             ),
         )

@@ -214,7 +214,8 @@ mod tests {
     #[test_case(TEXT.as_bytes(), Difference::None; "the same")]
     #[test_case(TEXT.replace('\n', "\r\n").as_bytes(), Difference::None; "line ends do not count")]
     #[test_case(&TEXT.chars().map(|c| c as u8).collect::<Vec<u8>>(), Difference::Encoding(Encoding::Latin1); "saved as Latin 1")]
-    #[test_case(&TEXT.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>(), Difference::Encoding(Encoding::Utf16Le); "saved as UTF 16")]
+    #[test_case(&TEXT.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>(),
+        Difference::Encoding(Encoding::Utf16Le); "saved as UTF 16")]
     #[test_case(TEXT.replace('é', "Ã©").as_bytes(), Difference::SavedTwice(Encoding::Latin1); "saved twice")]
     #[test_case(format!("\u{feff}\u{feff}{TEXT}").as_bytes(), Difference::SecondByteOrderMark; "two marks")]
     #[test_case(TEXT.replace("(\n", "(  \n").as_bytes(), Difference::TrailingBlanks; "trailing blanks")]

@@ -126,7 +126,8 @@ pub enum NameError {
     },
     /// A repeatable or callback with something between prefix and separator.
     #[error(
-        "Invalid repeatable migration / callback name format: {name} (It cannot contain a version and should look like this: {example})"
+        "Invalid repeatable migration / callback name format: {name} (It cannot contain a version and \
+         should look like this: {example})"
     )]
     VersionUnexpected {
         /// The file name.

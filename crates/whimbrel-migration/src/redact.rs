@@ -208,10 +208,12 @@ mod tests {
     #[test_case("CREATE USER a IDENTIFIED WITH p BY \"s3cret\"" => "CREATE USER a IDENTIFIED WITH p BY ***")]
     #[test_case("postgres://u:s3cret@h/db?x=1" => "postgres://***@h/db?x=1")]
     #[test_case("url postgres://u:s3/cr?et@h:5432/db" => "url postgres://***@h:5432/db")]
-    #[test_case("jdbc:postgresql://h/db?user=u&password=s3cret&ssl=true" => "jdbc:postgresql://h/db?user=u&password=***&ssl=true")]
+    #[test_case("jdbc:postgresql://h/db?user=u&password=s3cret&ssl=true"
+        => "jdbc:postgresql://h/db?user=u&password=***&ssl=true")]
     #[test_case("host=h password='s3 cret' user=u" => "host=h password=*** user=u")]
     #[test_case("{\"password\": \"s3cret\"}" => "{\"password\": ***}")]
-    #[test_case("CREATE SUBSCRIPTION s CONNECTION 'host=h password=s3cret'" => "CREATE SUBSCRIPTION s CONNECTION 'host=h password=***'")]
+    #[test_case("CREATE SUBSCRIPTION s CONNECTION 'host=h password=s3cret'" => "CREATE SUBSCRIPTION s \
+        CONNECTION 'host=h password=***'")]
     #[test_case("SELECT login(password => 's3cret', user => 'u')" => "SELECT login(password => ***, user => 'u')")]
     #[test_case("SET app.password TO 's3cret'" => "SET app.password TO ***")]
     #[test_case("OPTIONS (user 'u', password 's3cret')" => "OPTIONS (user 'u', password ***)")]

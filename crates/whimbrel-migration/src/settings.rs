@@ -88,7 +88,8 @@ pub struct IgnorePattern {
 pub enum PatternError {
     /// Not two parts.
     #[error(
-        "Invalid pattern '{0}'. Pattern must be of the form <migration_type>:<migration_state> See https://rd.gt/37m4hXD for full details"
+        "Invalid pattern '{0}'. Pattern must be of the form <migration_type>:<migration_state> See \
+         https://rd.gt/37m4hXD for full details"
     )]
     Form(String),
     /// An unknown left half.

@@ -108,7 +108,8 @@ impl Check<'_, '_> {
             Finding::error(
                 slug,
                 format!(
-                    "Migration {what} mismatch for migration {name}\n-> Applied to database : {stored}\n-> Resolved locally    : {local}\n{REVERT_OR_REPAIR}"
+                    "Migration {what} mismatch for migration {name}\n-> Applied to database : {stored}\n-> \
+                     Resolved locally    : {local}\n{REVERT_OR_REPAIR}"
                 ),
             )
             .coded(code)
@@ -199,7 +200,8 @@ fn ignored(row: &InfoRow<'_>) -> Option<Finding> {
         not_applied(
             row,
             "migration-ignored",
-            "To ignore this migration, set -ignoreMigrationPatterns='*:ignored'. To allow executing this migration, set -outOfOrder=true.",
+            "To ignore this migration, set -ignoreMigrationPatterns='*:ignored'. To allow executing this \
+             migration, set -outOfOrder=true.",
             "give it a version above the applied ones, or allow outOfOrder",
         )
     })
@@ -240,7 +242,8 @@ fn outdated(row: &InfoRow<'_>) -> Option<Finding> {
         Finding::error(
             "repeatable-outdated",
             format!(
-                "Detected outdated resolved repeatable migration that should be re-applied to database: {}.\nRun migrate to execute this migration.",
+                "Detected outdated resolved repeatable migration that should be re-applied to database: \
+                 {}.\nRun migrate to execute this migration.",
                 row.description()
             ),
         )

@@ -26,7 +26,8 @@ fn exact(dialect: Dialect, statement: &str) -> String {
 #[test_case("CREATE FUNCTION f(a int, b text) RETURNS int LANGUAGE sql AS $$ SELECT 1 $$" => "DROP ROUTINE f( a int , b text )")]
 #[test_case("CREATE TRIGGER t AFTER INSERT ON app.bird EXECUTE FUNCTION f()" => "DROP TRIGGER t ON app.bird")]
 #[test_case("CREATE POLICY p ON bird USING (true)" => "DROP POLICY p ON bird")]
-#[test_case("ALTER TABLE bird ADD COLUMN a int, ADD b text DEFAULT 'x,y'" => "ALTER TABLE bird DROP COLUMN b; ALTER TABLE bird DROP COLUMN a")]
+#[test_case("ALTER TABLE bird ADD COLUMN a int, ADD b text DEFAULT 'x,y'" => "ALTER TABLE bird DROP COLUMN \
+    b; ALTER TABLE bird DROP COLUMN a")]
 #[test_case("ALTER TABLE ONLY bird ADD CONSTRAINT c PRIMARY KEY (a)" => "ALTER TABLE ONLY bird DROP CONSTRAINT c")]
 #[test_case("ALTER TABLE app.bird RENAME TO fowl" => "ALTER TABLE app.fowl RENAME TO bird")]
 #[test_case("ALTER TABLE bird RENAME a TO b" => "ALTER TABLE bird RENAME COLUMN b TO a")]
@@ -40,7 +41,8 @@ fn postgresql_has_an_exact_inverse(statement: &str) -> String {
 }
 
 #[test_case("CREATE INDEX i ON bird (a)" => "DROP INDEX i ON bird")]
-#[test_case("ALTER TABLE bird ADD UNIQUE KEY k (a), ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES b (a)" => "ALTER TABLE bird DROP FOREIGN KEY f; ALTER TABLE bird DROP INDEX k")]
+#[test_case("ALTER TABLE bird ADD UNIQUE KEY k (a), ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES b \
+             (a)" => "ALTER TABLE bird DROP FOREIGN KEY f; ALTER TABLE bird DROP INDEX k")]
 #[test_case("ALTER TABLE bird ADD PRIMARY KEY (a)" => "ALTER TABLE bird DROP PRIMARY KEY")]
 #[test_case("RENAME TABLE a TO b, c TO `d e`" => "RENAME TABLE `d e` TO c, b TO a")]
 #[test_case("CREATE DEFINER=`a`@`b` TRIGGER t BEFORE INSERT ON u FOR EACH ROW SET NEW.a = 1" => "DROP TRIGGER t")]
@@ -73,7 +75,8 @@ fn a_proposal_goes_backwards_and_names_what_is_missing() {
     assert!(!proposal.is_complete());
     assert_eq!(
         proposal.script(),
-        "DROP INDEX i;\n-- missing, for line 3: INSERT INTO t VALUES ( 1\n--   rows were changed: what they were before, only a backup knows\nDROP TABLE t;\n"
+        "DROP INDEX i;\n-- missing, for line 3: INSERT INTO t VALUES ( 1\n--   rows were changed: what \
+         they were before, only a backup knows\nDROP TABLE t;\n"
     );
     assert_eq!(proposal.missing()[0].place.line, 3);
 }

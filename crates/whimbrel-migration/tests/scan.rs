@@ -96,11 +96,13 @@ fn transaction_control_is_seen(statement: &str) -> &'static str {
 #[test_case("SELECT a$b$; SELECT c$b$", &["SELECT a$b$", "SELECT c$b$"]; "dollars in words")]
 #[test_case("/* /* ; */ ; */ SELECT 1;;-- ;", &["/* /* ; */ ; */ SELECT 1"]; "nested comments")]
 #[test_case("SELECT 1 --;\n;SELECT 2", &["SELECT 1 --;", "SELECT 2"]; "line comment")]
-#[test_case("CREATE RULE r AS ON INSERT TO t DO ALSO (a; b); SELECT 1", &["CREATE RULE r AS ON INSERT TO t DO ALSO (a; b)", "SELECT 1"]; "parentheses")]
+#[test_case("CREATE RULE r AS ON INSERT TO t DO ALSO (a; b); SELECT 1", &["CREATE RULE r AS ON INSERT TO t \
+    DO ALSO (a; b)", "SELECT 1"]; "parentheses")]
 #[test_case("CREATE OR REPLACE PROCEDURE p() BEGIN ATOMIC SELECT CASE WHEN a THEN 1 END; SELECT 2; END; SELECT 3",
     &["CREATE OR REPLACE PROCEDURE p() BEGIN ATOMIC SELECT CASE WHEN a THEN 1 END; SELECT 2; END", "SELECT 3"]; "atomic body")]
 #[test_case("SET standard_conforming_strings = off; SELECT 'a\\';'; SET standard_conforming_strings TO 'on'; SELECT '\\'; x",
-    &["SET standard_conforming_strings = off", "SELECT 'a\\';'", "SET standard_conforming_strings TO 'on'", "SELECT '\\'", "x"]; "conforming strings")]
+    &["SET standard_conforming_strings = off", "SELECT 'a\\';'", "SET standard_conforming_strings TO \
+        'on'", "SELECT '\\'", "x"]; "conforming strings")]
 #[test_case("-- dump\n\\restrict abc\n\nSELECT 1;\n\\unrestrict abc\n", &["SELECT 1"]; "restrict of pg_dump")]
 #[test_case("SELECT U&'\\0061;'; SELECT 2", &["SELECT U&'\\0061;'", "SELECT 2"]; "unicode string")]
 fn scripts_are_cut_as_the_server_reads_them(script: &str, expected: &[&str]) {

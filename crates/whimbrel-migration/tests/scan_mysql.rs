@@ -42,22 +42,28 @@ fn error(script: &str) -> (ScanErrorKind, u64, u64) {
 #[test_case("SELECT 1-- ;\n; SELECT 2--;3", &["SELECT 1-- ;", "SELECT 2--", "3"]; "dashes need a blank")]
 #[test_case("SELECT 1 --\n; SELECT 2", &["SELECT 1 --", "SELECT 2"]; "a line end is a blank")]
 #[test_case("/* a /* ; */ SELECT 1; SELECT 2", &["/* a /* ; */ SELECT 1", "SELECT 2"]; "comments do not nest")]
-#[test_case("/*!40101 SET NAMES utf8 */; /*! SELECT ';' */; SELECT 2", &["/*!40101 SET NAMES utf8 */", "/*! SELECT ';' */", "SELECT 2"]; "version comments are statements")]
-#[test_case("/*!50003 SELECT 1; SELECT '*/' */; SELECT 2", &["/*!50003 SELECT 1; SELECT '*/' */", "SELECT 2"]; "no statement ends in a version comment")]
+#[test_case("/*!40101 SET NAMES utf8 */; /*! SELECT ';' */; SELECT 2", &["/*!40101 SET NAMES utf8 \
+    */", "/*! SELECT ';' */", "SELECT 2"]; "version comments are statements")]
+#[test_case("/*!50003 SELECT 1; SELECT '*/' */; SELECT 2", &["/*!50003 SELECT 1; SELECT '*/' \
+    */", "SELECT 2"]; "no statement ends in a version comment")]
 #[test_case("/*+ hint; */ SELECT 1; SELECT 2", &["/*+ hint; */ SELECT 1", "SELECT 2"]; "hints are comments")]
 #[test_case("SELECT $$; SELECT 2", &["SELECT $$", "SELECT 2"]; "dollars are no quotes")]
-#[test_case("CREATE FUNCTION f() RETURNS INT LANGUAGE JAVASCRIPT AS $js$ a; b $js$; SELECT 2", &["CREATE FUNCTION f() RETURNS INT LANGUAGE JAVASCRIPT AS $js$ a; b $js$", "SELECT 2"]; "but for bodies in other languages")]
+#[test_case("CREATE FUNCTION f() RETURNS INT LANGUAGE JAVASCRIPT AS $js$ a; b $js$; SELECT \
+             2", &["CREATE FUNCTION f() RETURNS INT LANGUAGE JAVASCRIPT AS $js$ a; b \
+             $js$", "SELECT 2"]; "but for bodies in other languages")]
 fn statements_are_cut_where_the_server_cuts_them(script: &str, expected: &[&str]) {
     assert_eq!(texts(Dialect::MySql, script), expected);
 }
 
 #[test_case("DELIMITER $$\nSELECT 1; SELECT 2$$\nDELIMITER ;\nSELECT 3;", &["SELECT 1; SELECT 2", "SELECT 3"]; "dollars")]
 #[test_case("DELIMITER $$\nBEGIN END$$DELIMITER ;\nSELECT 3;", &["BEGIN END", "SELECT 3"]; "at the end of a word")]
-#[test_case("delimiter   //  \r\nSELECT 1 / 2 //\nSELECT 3\n//\nDELIMITER ;\nSELECT 4", &["SELECT 1 / 2", "SELECT 3", "SELECT 4"]; "slashes")]
+#[test_case("delimiter   //  \r\nSELECT 1 / 2 //\nSELECT 3\n//\nDELIMITER ;\nSELECT 4", &["SELECT 1 / \
+    2", "SELECT 3", "SELECT 4"]; "slashes")]
 #[test_case("DELIMITER go\nSELECT category FROM gone go\nSELECT 1\ngo", &["SELECT category FROM gone", "SELECT 1"]; "a word")]
 #[test_case("DELIMITER ;; -- now\nSELECT 1; ;;\nSELECT '\\';;' ;;", &["SELECT 1;", "SELECT '\\';;'"]; "two semicolons")]
 #[test_case("DELIMITER #\nSELECT 1#\nSELECT 2#", &["SELECT 1", "SELECT 2"]; "hash")]
-#[test_case("DELIMITER $$\nSELECT '$$', `$$` /* $$ */ -- $$\n$$", &["SELECT '$$', `$$` /* $$ */ -- $$"]; "not in quotes and comments")]
+#[test_case("DELIMITER $$\nSELECT '$$', `$$` /* $$ */ -- $$\n$$", &["SELECT '$$', `$$` /* $$ */ -- \
+    $$"]; "not in quotes and comments")]
 #[test_case("SELECT 1 AS delimiter; SELECT 2", &["SELECT 1 AS delimiter", "SELECT 2"]; "the word elsewhere")]
 fn the_delimiter_can_be_changed(script: &str, expected: &[&str]) {
     assert_eq!(texts(Dialect::MySql, script), expected);
@@ -175,7 +181,8 @@ fn a_dump_is_read_to_its_end() {
         /*!40101 SET @OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='NO_AUTO_VALUE_ON_ZERO' */;\n\
         DROP TABLE IF EXISTS `t`;\nCREATE TABLE `t` (`a` int DEFAULT NULL COMMENT 'it''s; \\' ');\n\
         LOCK TABLES `t` WRITE;\nINSERT INTO `t` VALUES (1,'--'),(2,'/*');\nUNLOCK TABLES;\n\
-        DELIMITER ;;\n/*!50003 CREATE*/ /*!50017 DEFINER=`root`@`localhost`*/ /*!50003 TRIGGER `x` BEFORE INSERT ON `t` FOR EACH ROW BEGIN\n\
+        DELIMITER ;;\n/*!50003 CREATE*/ /*!50017 DEFINER=`root`@`localhost`*/ /*!50003 TRIGGER `x` BEFORE \
+        INSERT ON `t` FOR EACH ROW BEGIN\n\
         SET NEW.a = 1; END */;;\nDELIMITER ;\n/*!40101 SET SQL_MODE=@OLD_SQL_MODE */;\n-- Dump completed\n";
     let found = texts(Dialect::MariaDb, dump);
     assert_eq!(found.len(), 8, "{found:#?}");

@@ -200,12 +200,14 @@ proptest! {
         script in script(),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
     ) {
-        prop_assert_eq!(scan(dialect, cut(&script, &cuts)), scan(dialect, [script.as_slice()]), "{:?}", String::from_utf8_lossy(&script));
+        prop_assert_eq!(scan(dialect, cut(&script, &cuts)), scan(dialect, [script.as_slice()]),
+            "{:?}", String::from_utf8_lossy(&script));
     }
 
     #[test]
     fn every_byte_alone_gives_the_same_statements(dialect in dialect(), script in script()) {
-        prop_assert_eq!(scan(dialect, script.chunks(1)), scan(dialect, [script.as_slice()]), "{:?}", String::from_utf8_lossy(&script));
+        prop_assert_eq!(scan(dialect, script.chunks(1)), scan(dialect, [script.as_slice()]),
+            "{:?}", String::from_utf8_lossy(&script));
     }
 
     #[test]
@@ -217,7 +219,8 @@ proptest! {
             let (start, end) = (usize::try_from(*start).expect("small"), usize::try_from(*end).expect("small"));
             prop_assert!(from <= start && start < end, "statements follow each other");
             prop_assert_eq!(text.as_bytes(), &script[start..end]);
-            prop_assert!(is_only_filling(dialect, &mut delimiter, &script[from..start]), "{:?}", String::from_utf8_lossy(&script[from..start]));
+            prop_assert!(is_only_filling(dialect, &mut delimiter, &script[from..start]),
+                "{:?}", String::from_utf8_lossy(&script[from..start]));
             from = end;
             if !data.is_empty() {
                 let line_end = memchr::memchr(b'\n', &script[from..]).expect("the data begins on a line of its own");
@@ -232,7 +235,8 @@ proptest! {
             }
         }
         if scanned.error.is_none() && from <= script.len() {
-            prop_assert!(is_only_filling(dialect, &mut delimiter, &script[from..]), "{:?}", String::from_utf8_lossy(&script[from..]));
+            prop_assert!(is_only_filling(dialect, &mut delimiter, &script[from..]),
+                "{:?}", String::from_utf8_lossy(&script[from..]));
         }
     }
 
@@ -249,7 +253,8 @@ proptest! {
     fn recorded_scripts_with_a_few_bytes_changed_never_panic(
         dialect in dialect(),
         file in any::<prop::sample::Index>(),
-        edits in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(b"'\"`;$/*-#()[]\\ \nEeN0\xC2\xA0\xFF".as_slice())), 0..6),
+        edits in prop::collection::vec((any::<prop::sample::Index>(),
+            prop::sample::select(b"'\"`;$/*-#()[]\\ \nEeN0\xC2\xA0\xFF".as_slice())), 0..6),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
     ) {
         let corpus = corpus();
@@ -258,7 +263,8 @@ proptest! {
             let index = place.index(script.len() + 1);
             script.insert(index, byte);
         }
-        prop_assert_eq!(scan(dialect, cut(&script, &cuts)), scan(dialect, [script.as_slice()]), "{:?}", String::from_utf8_lossy(&script));
+        prop_assert_eq!(scan(dialect, cut(&script, &cuts)), scan(dialect, [script.as_slice()]),
+            "{:?}", String::from_utf8_lossy(&script));
     }
 
     #[test]
@@ -272,7 +278,8 @@ proptest! {
     }
 
     #[test]
-    fn line_ends_and_one_byte_order_mark_do_not_matter_for_checksums(lines in prop::collection::vec("[^\r\n\u{feff}]{0,12}", 0..6)) {
+    fn line_ends_and_one_byte_order_mark_do_not_matter_for_checksums(
+        lines in prop::collection::vec("[^\r\n\u{feff}]{0,12}", 0..6)) {
         let naive = {
             let mut crc = crc32fast::Hasher::new();
             lines.iter().for_each(|line| crc.update(line.as_bytes()));

@@ -21,9 +21,11 @@ fn statements(script: &str) -> Vec<(String, Effect)> {
 
 #[test_case("SELECT 'a\\'; SELECT 2", &["SELECT 'a\\'", "SELECT 2"]; "backslashes mean nothing")]
 #[test_case("SELECT [a;b], `c;``d`, \"e;\"\"f\"; SELECT 2", &["SELECT [a;b], `c;``d`, \"e;\"\"f\"", "SELECT 2"]; "quoted names")]
-#[test_case("/* /* ; */ SELECT 1; SELECT 2 /* ; ", &["/* /* ; */ SELECT 1", "SELECT 2 /* ;"]; "comments do not nest, the end closes them")]
+#[test_case("/* /* ; */ SELECT 1; SELECT 2 /* ; ", &["/* /* ; */ SELECT 1", "SELECT 2 /* ;"]; "comments do \
+    not nest, the end closes them")]
 #[test_case("SELECT 1--;\n; SELECT 2", &["SELECT 1--;", "SELECT 2"]; "line comments need no blank")]
-#[test_case("SELECT end, begin FROM t; SELECT CASE a WHEN 1 THEN 2 END; SELECT 2", &["SELECT end, begin FROM t", "SELECT CASE a WHEN 1 THEN 2 END", "SELECT 2"]; "END outside of triggers")]
+#[test_case("SELECT end, begin FROM t; SELECT CASE a WHEN 1 THEN 2 END; SELECT 2", &["SELECT end, begin \
+    FROM t", "SELECT CASE a WHEN 1 THEN 2 END", "SELECT 2"]; "END outside of triggers")]
 fn statements_are_cut_where_sqlite_cuts_them(script: &str, expected: &[&str]) {
     let found: Vec<String> = statements(script).into_iter().map(|(text, _)| text).collect();
     assert_eq!(found, expected);

@@ -14,7 +14,8 @@ pub enum PostgresError {
     #[error("PostgreSQL refuses to run as root, and the machine has no user to run it as")]
     NoServerUser,
     /// No folder that the server's user could reach.
-    #[error("no folder for the server's data: tried {}", tried.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "))]
+    #[error("no folder for the server's data: tried \
+             {}", tried.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "))]
     NoHome {
         /// The folders that were tried.
         tried: Vec<PathBuf>,

@@ -140,7 +140,8 @@ async fn registry_that_asks_for_time_gets_it() {
     assert!(start.elapsed() >= Duration::from_secs(1));
     assert_whole(&fake, &image);
     let told = events.iter().any(|event| {
-        matches!(event, PushEvent::Waiting { pause, reason, .. } if *pause == Duration::from_secs(1) && reason.contains("slow down"))
+        matches!(event, PushEvent::Waiting { pause, reason, .. }
+            if *pause == Duration::from_secs(1) && reason.contains("slow down"))
     });
     assert!(told, "{events:?}");
 }

@@ -42,7 +42,8 @@ pub struct UpArgs {
     pub base: Option<String>,
 
     /// Where the server's programs come from: installed (else fetched), fetch, or a folder
-    #[arg(long, value_name = "SOURCE", value_parser = binary_source, env = "WHIMBREL_POSTGRES", hide_env = true, default_value = "installed")]
+    #[arg(long, value_name = "SOURCE", value_parser = binary_source,
+        env = "WHIMBREL_POSTGRES", hide_env = true, default_value = "installed")]
     pub postgres: BinarySource,
 
     /// Stop the migrations after this time

@@ -30,7 +30,8 @@ pub struct Reason {
 pub static REASONS: &[Reason] = &[
     Reason {
         slug: "reserved-version",
-        why: "a version that Flyway takes for a marker of its own (latest, current, next) breaks its table: it is an invalid name",
+        why: "a version that Flyway takes for a marker of its own (latest, current, next) breaks its \
+              table: it is an invalid name",
         applies: |situation, _| {
             situation.names().any(is_reserved)
                 || situation
@@ -49,7 +50,8 @@ pub static REASONS: &[Reason] = &[
     },
     Reason {
         slug: "no-shell-scripts",
-        why: "Flyway runs a file without a suffix, and .sh, .ps1, .bat, .cmd and .py, as a program; no migration is ever run as one",
+        why: "Flyway runs a file without a suffix, and .sh, .ps1, .bat, .cmd and .py, as a program; no \
+              migration is ever run as one",
         applies: |situation, _| situation.names().any(is_program),
     },
     Reason {
@@ -75,7 +77,8 @@ pub static REASONS: &[Reason] = &[
     },
     Reason {
         slug: "as-the-command-line",
-        why: "Flyway's command line takes an empty mark or separator and has another code for what is no boolean; its API, which was recorded, refuses them",
+        why: "Flyway's command line takes an empty mark or separator and has another code for what is no \
+              boolean; its API, which was recorded, refuses them",
         applies: |situation, differences| {
             let marks =
                 ["placeholderPrefix", "placeholderSuffix", "placeholderSeparator", "sqlMigrationSeparator"];
@@ -130,7 +133,8 @@ pub static REASONS: &[Reason] = &[
     },
     Reason {
         slug: "callbacks-after-the-rollback",
-        why: "the callbacks of an error run after the rollback; Flyway runs them in the broken transaction, where they fail and hide the error",
+        why: "the callbacks of an error run after the rollback; Flyway runs them in the broken \
+              transaction, where they fail and hide the error",
         applies: |situation, differences| {
             situation.fails_with(differences, "Error callback")
                 || differences.iter().all(|difference| situation.is_work_of_error_callbacks(difference))
@@ -145,7 +149,8 @@ pub static REASONS: &[Reason] = &[
     },
     Reason {
         slug: "nothing-begun",
-        why: "where a callback stops a script before its first statement, nothing of it is recorded; on MariaDB Flyway leaves a failed row",
+        why: "where a callback stops a script before its first statement, nothing of it is recorded; on \
+              MariaDB Flyway leaves a failed row",
         applies: |situation, differences| {
             situation.engine == "mariadb"
                 && situation.names().any(|name| name.starts_with("beforeEachMigrate"))
@@ -183,7 +188,8 @@ pub static REASONS: &[Reason] = &[
     },
     Reason {
         slug: "refused-by-name",
-        why: "a parameter that is not honoured is refused whatever the verb; Flyway looks at some of them only where they are used",
+        why: "a parameter that is not honoured is refused whatever the verb; Flyway looks at some of them \
+              only where they are used",
         applies: |situation, differences| {
             situation.settings().any(|(name, value)| name == "cleanOnValidationError" && value == "true")
                 && said(differences, "cleanOnValidationError has been removed")
@@ -203,7 +209,8 @@ pub static REASONS: &[Reason] = &[
     },
     Reason {
         slug: "long-description",
-        why: "a description of more than 200 characters is shortened by every verb; there repair or baseline fails on it, or writes it whole (SQLite)",
+        why: "a description of more than 200 characters is shortened by every verb; there repair or \
+              baseline fails on it, or writes it whole (SQLite)",
         applies: |situation, differences| {
             situation.names().any(is_long_repeatable)
                 || situation.fails_with(differences, "Unable to repair Schema History table")
@@ -213,7 +220,8 @@ pub static REASONS: &[Reason] = &[
     },
     Reason {
         slug: "cut-as-the-server-does",
-        why: "statements are cut as the server reads them (e'…', $1, OR REPLACE and DEFINER bodies, /*! */, --1, [a;b], END as a name), and what never ends is an error",
+        why: "statements are cut as the server reads them (e'…', $1, OR REPLACE and DEFINER bodies, /*! \
+              */, --1, [a;b], END as a name), and what never ends is an error",
         applies: |situation, differences| {
             situation.fails_with(differences, "Incomplete statement")
                 || (situation.fails_with(differences, "error in your SQL syntax")
@@ -226,7 +234,8 @@ pub static REASONS: &[Reason] = &[
     },
     Reason {
         slug: "goes-on",
-        why: "while its failed row stands and the script is the same, migrate goes on after the last good statement; Flyway waits for a repair",
+        why: "while its failed row stands and the script is the same, migrate goes on after the last good \
+              statement; Flyway waits for a repair",
         applies: |situation, differences| {
             // Of recorded calls the lines are compared, which of ours tell of the script again.
             let waits = |difference: &Difference| {
@@ -259,7 +268,8 @@ pub static REASONS: &[Reason] = &[
     },
     Reason {
         slug: "paid-and-here",
-        why: "undo, dryRunOutput and cherryPick do what Flyway's paid editions do; its open-source edition ends with 35, ignores the second and takes the third for a slip of the pen",
+        why: "undo, dryRunOutput and cherryPick do what Flyway's paid editions do; its open-source edition \
+              ends with 35, ignores the second and takes the third for a slip of the pen",
         applies: |situation, differences| {
             let undoes = situation.content.split(' ').any(|word| word == "undo");
             let is_dry = |case: &Value| !text(&case["settings"]["dryRunOutput"]).is_empty();
@@ -284,7 +294,8 @@ pub static REASONS: &[Reason] = &[
     },
     Reason {
         slug: "duplicate-beside-a-baseline",
-        why: "two scripts of one version are refused; Flyway compares neighbours only, and a baseline script of that version may stand between them",
+        why: "two scripts of one version are refused; Flyway compares neighbours only, and a baseline \
+              script of that version may stand between them",
         applies: |situation, differences| {
             situation.is_hidden_duplicate()
                 && !situation.fails_with(differences, "Found more than one migration")
@@ -301,7 +312,8 @@ pub static REASONS: &[Reason] = &[
     },
     Reason {
         slug: "read-only",
-        why: "a script that makes its transaction read-only fails, since its row is in it, and one that makes its session so changes nothing for the next; Flyway writes rows on another connection, or fails afterwards",
+        why: "a script that makes its transaction read-only fails, since its row is in it, and one that \
+              makes its session so changes nothing for the next; Flyway writes rows on another connection, or fails afterwards",
         applies: |situation, differences| {
             situation.contents(&["V", "R", "B"]).iter().any(|script| {
                 let script = script.to_uppercase();
@@ -319,7 +331,8 @@ pub static REASONS: &[Reason] = &[
     },
     Reason {
         slug: "commit-of-its-script",
-        why: "a COMMIT that fails (deferred constraints) is the failure of its script, which is named; Flyway tells of the transaction only",
+        why: "a COMMIT that fails (deferred constraints) is the failure of its script, which is named; \
+              Flyway tells of the transaction only",
         applies: |situation, differences| situation.fails_with(differences, "Unable to commit transaction"),
     },
     Reason {
@@ -355,7 +368,8 @@ pub static REASONS: &[Reason] = &[
     },
     Reason {
         slug: "names-are-quoted",
-        why: "a quote in a name or a text of a setting is part of it, and an empty name is none; Flyway makes SQL of it that is broken",
+        why: "a quote in a name or a text of a setting is part of it, and an empty name is none; Flyway \
+              makes SQL of it that is broken",
         applies: |situation, differences| {
             let names =
                 ["table", "schemas", "defaultSchema", "tablespace", "installedBy", "baselineDescription"];
@@ -387,7 +401,8 @@ pub static REASONS: &[Reason] = &[
     },
     Reason {
         slug: "schema-of-sqlite",
-        why: "a schema that SQLite does not have is refused by every verb, with what it has; Flyway asks for its tables, and fails on that or not",
+        why: "a schema that SQLite does not have is refused by every verb, with what it has; Flyway asks \
+              for its tables, and fails on that or not",
         applies: |situation, differences| {
             let calls =
                 situation.content.split(' ').filter_map(|word| word.trim_start_matches('-').split_once('='));
@@ -402,7 +417,8 @@ pub static REASONS: &[Reason] = &[
     },
     Reason {
         slug: "own-transactions",
-        why: "a script's own BEGIN or COMMIT: own verbs refuse it unless it is declared; as flyway it runs, the rows tell what stayed, and where Flyway then fails on SQLite with its own COMMIT, this goes on",
+        why: "a script's own BEGIN or COMMIT: own verbs refuse it unless it is declared; as flyway it \
+              runs, the rows tell what stayed, and where Flyway then fails on SQLite with its own COMMIT, this goes on",
         applies: |situation, differences| match situation.column {
             Column::Own => said(differences, "would end the transaction that holds the script"),
             Column::Vector => false,

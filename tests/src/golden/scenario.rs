@@ -58,15 +58,18 @@ const CONTENTS: [&str; 10] = [
 ];
 
 const MEDDLING: [&str; 9] = [
-    "UPDATE flyway_schema_history SET success = false WHERE installed_rank = (SELECT max(installed_rank) FROM flyway_schema_history)",
+    "UPDATE flyway_schema_history SET success = false WHERE installed_rank = (SELECT max(installed_rank) \
+     FROM flyway_schema_history)",
     "DELETE FROM flyway_schema_history WHERE installed_rank = (SELECT min(installed_rank) FROM flyway_schema_history)",
     "DELETE FROM flyway_schema_history WHERE installed_rank = (SELECT max(installed_rank) FROM flyway_schema_history)",
-    "UPDATE flyway_schema_history SET checksum = 1 WHERE installed_rank = (SELECT max(installed_rank) FROM flyway_schema_history)",
+    "UPDATE flyway_schema_history SET checksum = 1 WHERE installed_rank = (SELECT max(installed_rank) FROM \
+     flyway_schema_history)",
     "UPDATE flyway_schema_history SET checksum = NULL",
     "UPDATE flyway_schema_history SET description = 'other' WHERE installed_rank = 1",
     "CREATE TABLE IF NOT EXISTS legacy (i int)",
     "DROP TABLE IF EXISTS flyway_schema_history",
-    "INSERT INTO flyway_schema_history SELECT max(installed_rank) + 1, '7', 'late', 'SQL', 'V7__late.sql', 5, 'x', now(), 1, true FROM flyway_schema_history",
+    "INSERT INTO flyway_schema_history SELECT max(installed_rank) + 1, '7', 'late', 'SQL', 'V7__late.sql', \
+     5, 'x', now(), 1, true FROM flyway_schema_history",
 ];
 
 const SETTINGS: [&[(&str, &str)]; 16] = [

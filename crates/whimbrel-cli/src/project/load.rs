@@ -168,7 +168,8 @@ mod tests {
 
     use super::{Project, ProjectError, parse};
 
-    const SMALL: &str = "[project]\nname = \"shop\"\n[databases.orders]\nlocations = [\"sql/orders\"]\nsecret = \"orders-db\"\nkeys = { url = \"ORDERS_DATABASE_URL\" }\n";
+    const SMALL: &str = "[project]\nname = \"shop\"\n[databases.orders]\nlocations = \
+                         [\"sql/orders\"]\nsecret = \"orders-db\"\nkeys = { url = \"ORDERS_DATABASE_URL\" }\n";
 
     #[test]
     fn a_small_project_has_sensible_defaults() {

@@ -30,7 +30,8 @@ impl Server {
 
     fn refuse(self, request: &str, code: u16, reason: &str) -> Self {
         let message = format!("{reason}: not for you");
-        let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": reason, "code": code});
+        let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
+            "message": message, "reason": reason, "code": code});
         self.answer(request, code, status)
     }
 
@@ -70,7 +71,13 @@ impl Server {
             let found = server.answers.lock().unwrap().iter().find(|(r, ..)| *r == asked).cloned();
             server.asked.lock().unwrap().push(asked);
             let (code, body) = found.map_or_else(
-                || (404, json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "not found", "reason": "NotFound", "code": 404})),
+                || {
+                    (
+                        404,
+                        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
+                    "message": "not found", "reason": "NotFound", "code": 404}),
+                    )
+                },
                 |(_, code, body)| (code, body),
             );
             let response =
@@ -185,7 +192,8 @@ async fn an_external_secret_explains_a_missing_secret() {
         "status": not_ready("could not get secret data from provider"),
     });
     let list = json!({"apiVersion": "external-secrets.io/v1", "kind": "ExternalSecretList", "metadata": {}, "items": [item]});
-    let store = json!({"conditions": [{"type": "Ready", "status": "False", "reason": "InvalidProviderConfig", "message": "sealed"}]});
+    let store = json!({"conditions": [{"type": "Ready", "status": "False",
+        "reason": "InvalidProviderConfig", "message": "sealed"}]});
     let server = without_secret().groups("v1").answer(&format!("GET {ES}"), 200, list).object(
         "/apis/external-secrets.io/v1/clustersecretstores/vault",
         "vault",
@@ -196,7 +204,8 @@ async fn an_external_secret_explains_a_missing_secret() {
     assert_eq!(slugs(&report), ["secret-missing"]);
     assert_eq!(
         report.findings[0].causes[0].message,
-        "ExternalSecret `es` is not ready (SecretSyncedError: could not get secret data from provider); its ClusterSecretStore `vault` is not ready (InvalidProviderConfig: sealed)"
+        "ExternalSecret `es` is not ready (SecretSyncedError: could not get secret data from provider); \
+         its ClusterSecretStore `vault` is not ready (InvalidProviderConfig: sealed)"
     );
 }
 
@@ -219,7 +228,8 @@ async fn an_external_secret_is_found_by_name_where_listing_is_forbidden() {
 
 #[tokio::test]
 async fn a_retained_secret_is_told_although_it_is_ready() {
-    let status = json!({"conditions": [{"type": "Ready", "status": "True", "reason": "SecretSynced", "message": format!("secret retained due to DeletionPolicy=Retain {CANARY}")}]});
+    let status = json!({"conditions": [{"type": "Ready", "status": "True", "reason": "SecretSynced",
+        "message": format!("secret retained due to DeletionPolicy=Retain {CANARY}")}]});
     let server = good().groups("v1").object(&format!("{ES}/orders-app"), "orders-app", json!({}), status);
     let report = server.report().await;
     assert_eq!(

@@ -30,7 +30,8 @@ pub(super) fn add_key(place: &Place, secret: &str, key: &str, similar: Option<&s
 pub(super) fn add_secret(place: &Place, secret: &str) -> String {
     match place {
         Place::Kubernetes { namespace, .. } => format!(
-            "create the secret where the databases are run; with local values, in a local cluster: whimbrel-secrets generate --apply --namespace {namespace}"
+            "create the secret where the databases are run; with local values, in a local cluster: \
+             whimbrel-secrets generate --apply --namespace {namespace}"
         ),
         Place::Folder { path } => {
             format!("make local values: whimbrel-secrets generate --to folder:{path}")
@@ -49,7 +50,9 @@ pub(super) fn unknown(place: &Place, reason: UnknownReason, secrets: &[&str]) ->
         (Place::Kubernetes { namespace, .. }, UnknownReason::NoRight) => {
             let names: Vec<String> = secrets.iter().map(|name| format!("--resource-name={name}")).collect();
             format!(
-                "grant the right to read these secrets and no others: kubectl -n {namespace} create role whimbrel-secrets --verb=get --resource=secrets {}; then bind it: kubectl -n {namespace} create rolebinding whimbrel-secrets --role=whimbrel-secrets --user=… (or --serviceaccount=…)",
+                "grant the right to read these secrets and no others: kubectl -n {namespace} create role \
+                 whimbrel-secrets --verb=get --resource=secrets {}; then bind it: kubectl -n {namespace} \
+                 create rolebinding whimbrel-secrets --role=whimbrel-secrets --user=… (or --serviceaccount=…)",
                 names.join(" ")
             )
         }

@@ -158,7 +158,8 @@ mod tests {
         assert_eq!(check(&contracts, &observe_dotenv(&path, &contracts)).findings.len(), 2, "no file");
         fs_err::write(
             &path,
-            "A_DATABASE_URL=postgres://u:p@h/a\nA_DATABASE_USER=u\nA_DATABASE_PASSWORD=p\nB_DATABASE_URL='postgres://u:p@h/b'\nB_DATABASE_USER=u\n",
+            "A_DATABASE_URL=postgres://u:p@h/a\nA_DATABASE_USER=u\nA_DATABASE_PASSWORD=p\n\
+             B_DATABASE_URL='postgres://u:p@h/b'\nB_DATABASE_USER=u\n",
         )
         .unwrap();
         let report = check(&contracts, &observe_dotenv(&path, &contracts));

@@ -65,7 +65,8 @@ pub fn render_manifests(secrets: &[LocalSecret], namespace: &str) -> SecretStrin
         // Writing to a string cannot fail.
         let _ = write!(
             text,
-            "---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: {}\n  namespace: {}\n  labels:\n    app.kubernetes.io/managed-by: whimbrel\ntype: Opaque\nstringData:\n",
+            "---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: {}\n  namespace: {}\n  labels:\n    \
+             app.kubernetes.io/managed-by: whimbrel\ntype: Opaque\nstringData:\n",
             quoted(&secret.name),
             quoted(namespace)
         );

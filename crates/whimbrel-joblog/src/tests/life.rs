@@ -79,7 +79,10 @@ fn a_job_whose_pods_were_removed_ends_after_a_short_wait() {
 
 #[test]
 fn init_containers_are_read_first() {
-    let status = |name: &str, state| json!({"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+    let status = |name: &str, state| {
+        json!({"name": name, "image": "", "imageID": "",
+        "ready": false, "restartCount": 0, "state": state})
+    };
     let mut both = pod_with(
         "a",
         1,

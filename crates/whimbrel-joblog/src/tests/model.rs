@@ -88,7 +88,10 @@ proptest! {
     }
 
     #[test]
-    fn a_rotated_log_never_loses_a_line_in_silence(truth in truth(), from in any::<prop::sample::Index>(), before in any::<prop::sample::Index>()) {
+    fn a_rotated_log_never_loses_a_line_in_silence(
+        truth in truth(),
+        from in any::<prop::sample::Index>(),
+        before in any::<prop::sample::Index>()) {
         let numbered: Truth = truth.iter().enumerate().map(|(at, (time, _))| {
             (*time, json!({"schema": 1, "run": "r", "seq": at + 1}).to_string())
         }).collect();

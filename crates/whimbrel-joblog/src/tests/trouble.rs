@@ -130,7 +130,8 @@ fn a_cut_stream_goes_on_where_it_broke() {
     driver.give(Input::LogEnded { stream: first, end: StreamEnd::Cut("reset".to_owned()) }).wait(1);
     let again = driver.commands.clone();
     assert!(
-        matches!(&again[..], [Command::OpenLog { since: Some(since), follow: true, .. }] if since.to_string() == "2026-01-01T00:00:04Z"),
+        matches!(&again[..], [Command::OpenLog { since: Some(since), follow: true, .. }]
+            if since.to_string() == "2026-01-01T00:00:04Z"),
         "{again:?}"
     );
     let second = driver.only_opened();

@@ -270,7 +270,8 @@ fn repaired(console: &Console, place: &Place, took: &str, report: &RepairReport)
     console.line(format!("Successfully repaired schema history table {table} {took}."));
     if any(|action| matches!(action, RepairAction::MarkDeleted { .. })) {
         console.line(
-            "Please ensure the previous contents of the deleted migrations are removed from the database, or moved into an existing migration.",
+            "Please ensure the previous contents of the deleted migrations are removed from the database, \
+             or moved into an existing migration.",
         );
     }
     if removed && !place.dialect().transactional_ddl() {

@@ -199,7 +199,8 @@ fn verb(word: &str) -> Result<Verb, Refusal> {
         "undo" => Verb::Undo,
         other if OTHER_VERBS.contains(&other) => {
             let message = format!(
-                "Flyway Redgate Edition Required: {other} is not supported by OSS Edition\nDownload Redgate Edition for free: https://rd.gt/3GGIXhh\n"
+                "Flyway Redgate Edition Required: {other} is not supported by OSS Edition\nDownload \
+                 Redgate Edition for free: https://rd.gt/3GGIXhh\n"
             );
             return Err(Refusal { message, exit: EDITION });
         }

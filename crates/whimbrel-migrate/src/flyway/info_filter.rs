@@ -108,7 +108,8 @@ fn state(name: &str) -> Result<String, String> {
 fn date(values: &Values, name: &str) -> Result<Option<String>, String> {
     let Some(text) = values.filled(name) else { return Ok(None) };
     let parsed = jiff::civil::DateTime::strptime("%d/%m/%Y %H:%M", text).map_err(|_| {
-        format!("'{text}' is an invalid value for the {name} option. The expected format is 'dd/mm/yyyy hh:mm', like '13/10/2020 16:30'. See the Flyway documentation for help: https://rd.gt/3jqLqAn")
+        format!("'{text}' is an invalid value for the {name} option. The expected format is 'dd/mm/yyyy \
+                 hh:mm', like '13/10/2020 16:30'. See the Flyway documentation for help: https://rd.gt/3jqLqAn")
     })?;
     Ok(Some(parsed.strftime("%Y-%m-%d %H:%M").to_string()))
 }

@@ -77,7 +77,8 @@ fn answer_of(database: &DatabaseSettings, place: &Place, turn: &Turn) -> Value {
         (Some(Report::Stamp(_) | Report::Ping(_) | Report::Wait(_)), None) => json!({}),
         (Some(Report::Clean(report)), None) => json!({
             "flywayVersion": FOLLOWED_VERSION, "database": place.database(),
-            "warnings": report.missing.iter().map(|schema| answer::unknown_schema(place, schema)).collect::<Vec<_>>(), "operation": "clean",
+            "warnings": report.missing.iter().map(|schema| answer::unknown_schema(place, schema)).collect::<Vec<_>>(),
+                "operation": "clean",
             "schemasCleaned": report.cleaned, "schemasDropped": report.dropped,
         }),
         (None, None) => Value::Null,

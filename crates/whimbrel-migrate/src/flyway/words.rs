@@ -78,7 +78,8 @@ pub(super) fn message(place: &Place, failure: &Failure) -> String {
             format!("Failed to find filesystem location: {first} (not found)")
         }
         Failure::Locked { .. } => format!(
-            "Number of retries exceeded while attempting to acquire PostgreSQL advisory lock. Configure the number of retries with the 'lockRetryCount' configuration option: https://rd.gt/3A57jfk\n{failure}"
+            "Number of retries exceeded while attempting to acquire PostgreSQL advisory lock. Configure \
+             the number of retries with the 'lockRetryCount' configuration option: https://rd.gt/3A57jfk\n{failure}"
         ),
         Failure::CleanDisabled { .. } => {
             "Unable to execute clean as it has been disabled with the 'flyway.cleanDisabled' property."
@@ -124,7 +125,8 @@ pub(super) fn connect_cause(place: &Place, error: &ConnectError) -> String {
     {
         let at = error.target.split('/').next().unwrap_or_default();
         return format!(
-            "Connection to {at} refused. Check that the hostname and port are correct and that the postmaster is accepting TCP/IP connections."
+            "Connection to {at} refused. Check that the hostname and port are correct and that the \
+             postmaster is accepting TCP/IP connections."
         );
     }
     cause
@@ -149,7 +151,8 @@ pub(super) fn block(place: &Place, script: &ScriptFailure) -> String {
         None => ("08006", 0, script.error.to_string()),
     };
     format!(
-        "{headline}\n{}\nSQL State  : {state}\nError Code : {code}\nMessage    : {message}\nLocation   : {path} ({path})\nLine       : {}\nStatement  : {}\n",
+        "{headline}\n{}\nSQL State  : {state}\nError Code : {code}\nMessage    : {message}\nLocation   : \
+         {path} ({path})\nLine       : {}\nStatement  : {}\n",
         "-".repeat(headline.chars().count()),
         script.statement_line,
         if place.shows_statements { &script.statement } else { USE_X },

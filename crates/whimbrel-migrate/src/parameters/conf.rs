@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn keys_and_values_are_divided_as_properties_are() {
-        let text = "# comment\n! another\n\nflyway.url = jdbc:postgresql://h/d\r\nflyway.user:u\nflyway.table t\nflyway.target=\n";
+        let text = "# comment\n! another\n\nflyway.url = \
+                    jdbc:postgresql://h/d\r\nflyway.user:u\nflyway.table t\nflyway.target=\n";
         let expected = [
             pair("flyway.url", "jdbc:postgresql://h/d"),
             pair("flyway.user", "u"),

@@ -230,7 +230,8 @@ fn location(text: &str, folder: &Path) -> Result<PathBuf, String> {
         None | Some(("classpath", _)) => {
             let path = text.trim_start_matches("classpath:");
             Err(format!(
-                "the location {text} is on Java's class path, and there is none here: write filesystem: and the folder's path (in a Java project often filesystem:src/main/resources/{path})"
+                "the location {text} is on Java's class path, and there is none here: write filesystem: \
+                 and the folder's path (in a Java project often filesystem:src/main/resources/{path})"
             ))
         }
         Some(_) => {

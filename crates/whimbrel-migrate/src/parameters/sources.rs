@@ -204,7 +204,8 @@ pub fn unknown(name: &str, file: Option<&Path>) -> String {
     let place = file.map(|path| format!(" in {}", path.display())).unwrap_or_default();
     let name = if name.starts_with("environments.") { name.to_owned() } else { format!("flyway.{name}") };
     format!(
-        "Failed to configure parameters:\n\tParameter: {name}{place}\nConfirm the parameters are spelled correctly\nYou may also need to update Flyway to the latest version"
+        "Failed to configure parameters:\n\tParameter: {name}{place}\nConfirm the parameters are spelled \
+         correctly\nYou may also need to update Flyway to the latest version"
     )
 }
 

@@ -75,7 +75,8 @@ impl ScriptSet {
             }
         }
         if found.iter().any(|(event, ..)| *event == Event::CreateSchema) {
-            let message = "'createSchema' callback is deprecated and will be removed in a later release. Please use 'beforeCreateSchema' callback instead.";
+            let message = "'createSchema' callback is deprecated and will be removed in a later release. \
+                           Please use 'beforeCreateSchema' callback instead.";
             self.warnings.push(Finding::warning("callback-deprecated", message));
         }
         for (event, name, file) in found {

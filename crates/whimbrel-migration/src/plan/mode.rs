@@ -80,7 +80,8 @@ fn own_transaction_finding(control: &Seen) -> Finding {
     .at(control.place.line, control.place.column)
     .coded(FlywayCode::Error)
     .next_step(
-        "remove it: scripts run in a transaction anyway; or declare that the script manages its own, with executeInTransaction=false in its .conf file",
+        "remove it: scripts run in a transaction anyway; or declare that the script manages its own, with \
+         executeInTransaction=false in its .conf file",
     )
 }
 
@@ -89,7 +90,8 @@ fn mixed_finding(change: &KindChange) -> Finding {
     Finding::error(
         "mixed-statements",
         format!(
-            "Detected both transactional and non-transactional statements within the same migration (even though mixed is false). Offending statement found at line {}: {}{mark}",
+            "Detected both transactional and non-transactional statements within the same migration (even \
+             though mixed is false). Offending statement found at line {}: {}{mark}",
             change.place.line, change.statement
         ),
     )
@@ -119,7 +121,8 @@ pub(super) fn unify_group(plan: &mut MigratePlan, scripts: &[ResolvedScript], se
         Finding::error(
             "mixed-group",
             format!(
-                "Detected both transactional and non-transactional migrations within the same migration group (even though mixed is false). First offending migration: \"{version}{}\"{mark}",
+                "Detected both transactional and non-transactional migrations within the same migration \
+                 group (even though mixed is false). First offending migration: \"{version}{}\"{mark}",
                 script.name.description
             ),
         )

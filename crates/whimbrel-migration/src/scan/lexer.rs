@@ -1,8 +1,8 @@
 //! The lexical rules, as far as they decide where a statement ends.
 //!
 //! What the engines have in common (blanks, words, quotes, comments, parentheses) is here; what a symbol or
-//! a word means for one of them is in the module of its name. Tokens that may be long (quotes, comments, words, COPY data) are states that go on with the next piece,
-//! so that every byte is looked at once, wherever the pieces are cut.
+//! a word means for one of them is in the module of its name. Tokens that may be long (quotes, comments, words, COPY
+//! data) are states that go on with the next piece, so that every byte is looked at once, wherever the pieces are cut.
 
 mod bytes;
 mod copy;

@@ -216,7 +216,8 @@ fn unknown_target(version: &Version) -> Finding {
     Finding::error(
         "target-unknown",
         format!(
-            "No migration with a target version {version} could be found. Ensure target is specified correctly and the migration exists."
+            "No migration with a target version {version} could be found. Ensure target is specified \
+             correctly and the migration exists."
         ),
     )
     .coded(FlywayCode::Error)

@@ -198,8 +198,10 @@ mod tests {
 
     use super::*;
 
-    #[test_case(Dialect::PostgreSql, "ALTER /* /* ; */ */ TABLE a.\"B\"\"c\" -- x\n ADD d", &["ALTER", "TABLE", "a", ".", "\"B\"\"c\"", "ADD", "d"])]
-    #[test_case(Dialect::PostgreSql, "e'a\\'' $$;$$ $t$ $$ $t$ 1.5 é$1", &["e'a\\''", "$$;$$", "$t$ $$ $t$", "1", ".", "5", "é$1"])]
+    #[test_case(Dialect::PostgreSql, "ALTER /* /* ; */ */ TABLE a.\"B\"\"c\" -- x\n ADD \
+                                      d", &["ALTER", "TABLE", "a", ".", "\"B\"\"c\"", "ADD", "d"])]
+    #[test_case(Dialect::PostgreSql, "e'a\\'' $$;$$ $t$ $$ $t$ 1.5 \
+                                      é$1", &["e'a\\''", "$$;$$", "$t$ $$ $t$", "1", ".", "5", "é$1"])]
     #[test_case(Dialect::MySql, "/*!50003 a */ `b``c` # x\n 'it\\'s' \"q\"", &["a", "`b``c`", "'it\\'s'", "\"q\""])]
     #[test_case(Dialect::Sqlite, "[a b].c 'unterminated", &["[a b]", ".", "c", "'unterminated"])]
     fn statements_are_taken_apart(dialect: Dialect, statement: &str, expected: &[&str]) {
