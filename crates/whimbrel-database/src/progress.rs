@@ -75,14 +75,15 @@ impl Session {
         self.transaction(&statements).await
     }
 
-    /// Records the success: the row (in the place of a failed one), and no more progress of this script.
+    /// Records the success: the row (in the place of a failed one), and no more progress of this script; without one there
+    /// is none to forget.
     pub async fn record_success(
         &mut self,
         history: &TableName,
         row: &NewRow,
-        script: &str,
+        script: Option<&str>,
     ) -> Result<(), DatabaseError> {
-        let statements = self.success(history, row, Some(script));
+        let statements = self.success(history, row, script);
         self.transaction(&statements).await
     }
 

@@ -51,8 +51,9 @@ impl Engine<'_> {
         self.fire_between(self.each(work.id).after).await?;
         self.session.reset().await.map_err(Failure::database("reset the session"))?;
         let millis = millis(started);
-        let recorded =
-            self.session.record_success(&self.table, &work.applied(millis), &progress.script).await;
+        // A script without statements has left no record, and maybe there is no table of them.
+        let script = (total > 0).then_some(progress.script.as_str());
+        let recorded = self.session.record_success(&self.table, &work.applied(millis), script).await;
         recorded.map_err(self.no_row_for(work))?;
         Ok(millis)
     }
