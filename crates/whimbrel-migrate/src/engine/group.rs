@@ -27,6 +27,7 @@ impl Engine<'_> {
 
     /// Runs all steps in one transaction: afterwards all of them and their rows are there, or none.
     pub(super) async fn run_group(&mut self, course: &Course) -> Result<(), Failure> {
+        let Some(last) = course.plan.steps.last() else { return Ok(()) };
         let begun = self.session.begin().await.map_err(Failure::database("begin a transaction"))?;
         let mut done: Vec<(ScriptRecord, NewRow)> = Vec::with_capacity(course.plan.steps.len());
         let mut rank = course.last_rank;
@@ -48,7 +49,6 @@ impl Engine<'_> {
                 }
             }
         }
-        let Some(last) = course.plan.steps.last() else { return Ok(()) };
         match (self.session.commit().await, done.last()) {
             (Err(error), Some((_, row))) if error.is_connection_lost() => {
                 let row = row.clone();
