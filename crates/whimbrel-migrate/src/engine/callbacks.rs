@@ -16,6 +16,8 @@ use whimbrel_migration::script::ScriptId;
 
 use super::Engine;
 use super::failing::Interruption;
+use super::own::Course;
+use super::statements::Statements;
 use crate::failure::{Failure, Kept};
 use crate::report::{self, Level};
 
@@ -92,16 +94,21 @@ impl Engine<'_> {
         }
     }
 
-    /// Runs the callbacks of an event, each in a fresh session state and in a transaction of its own.
+    /// Runs the callbacks of an event, each in a fresh session state and in a transaction of its own. What they leave in
+    /// the session is no script's.
     pub(super) async fn fire(&mut self, event: Event) -> Result<(), Failure> {
         if self.common.dry_run {
             return self.intend_callbacks(event);
         }
-        for id in self.callbacks_of(event) {
+        let callbacks = self.callbacks_of(event);
+        for id in &callbacks {
             self.session.reset().await.map_err(Failure::database("prepare the session for a callback"))?;
-            self.run_callback(event, id).await?;
+            self.run_callback(event, *id).await?;
         }
-        Ok(())
+        if callbacks.is_empty() {
+            return Ok(());
+        }
+        self.session.reset().await.map_err(Failure::database("reset the session after a callback"))
     }
 
     /// Runs the callbacks of an event in transactions of their own, in the state that a script without one is in.
@@ -116,11 +123,12 @@ impl Engine<'_> {
     pub(super) async fn fire_inside(&mut self, event: Event) -> Result<(), Interruption> {
         for id in self.callbacks_of(event) {
             self.say_callback(event, id);
-            // A callback that cannot be cut into statements does nothing.
-            self.facts_of(id)?;
+            // A callback that cannot be cut into statements, or holds statements of both kinds, does nothing.
+            self.mode_of_callback(id).map_err(Interruption::Ours)?;
             let mut statements = self.compared_statements(id)?;
-            // A callback has no callbacks: this ends here.
-            if let Err(interruption) = Box::pin(self.run_one_by_one(id, &mut statements)).await {
+            // At the end of a script only its row is to come.
+            let wraps = event == Event::AfterEachMigrate;
+            if let Err(interruption) = self.run_callback_statements(id, &mut statements, wraps).await {
                 let failure = self.callback_failure(event, id, RunMode::InTransaction, interruption);
                 return Err(Interruption::Ours(failure));
             }
@@ -164,17 +172,14 @@ impl Engine<'_> {
 
     async fn run_callback(&mut self, event: Event, id: ScriptId) -> Result<(), Failure> {
         self.say_callback(event, id);
-        let facts = self.facts_of(id)?;
-        let script = self.set.script(id);
-        let mode = plan::decide_run(&facts, &script.conf, &self.settings.migration)
-            .map_err(|refusal| Failure::Refused(vec![*refusal.in_script(script)]))?;
+        let mode = self.mode_of_callback(id)?;
         let mut statements = self.compared_statements(id)?;
-        let in_transaction = mode == RunMode::InTransaction;
-        if in_transaction {
+        let wraps = mode != RunMode::StatementByStatement && self.wraps(id)?;
+        if wraps {
             self.session.begin().await.map_err(Failure::database("begin a transaction"))?;
         }
-        let ran = Box::pin(self.run_one_by_one(id, &mut statements)).await;
-        if ran.is_ok() && in_transaction {
+        let ran = self.run_callback_statements(id, &mut statements, wraps).await;
+        if matches!(ran, Ok(true)) {
             return self.session.commit().await.map_err(Failure::database("commit what a callback did"));
         }
         // A connection that is gone has rolled back by itself; without a transaction there is nothing to roll back.
@@ -183,7 +188,36 @@ impl Engine<'_> {
         {
             tracing::debug!(target: "whimbrel", "no rollback was needed: {error}");
         }
-        ran.map_err(|interruption| self.callback_failure(event, id, mode, interruption))
+        ran.map(drop).map_err(|interruption| self.callback_failure(event, id, mode, interruption))
+    }
+
+    fn mode_of_callback(&mut self, id: ScriptId) -> Result<RunMode, Failure> {
+        let facts = self.facts_of(id)?;
+        let script = self.set.script(id);
+        plan::decide_run(&facts, &script.conf, &self.settings.migration)
+            .map_err(|refusal| Failure::Refused(vec![*refusal.in_script(script)]))
+    }
+
+    /// The statements of a callback, which has no callbacks. `wraps`: a transaction is open, and whatever ends it (DDL of
+    /// MySQL, a COMMIT), another one begins with the next statement. Tells whether that is open at the end.
+    async fn run_callback_statements(
+        &mut self,
+        id: ScriptId,
+        statements: &mut Statements,
+        wraps: bool,
+    ) -> Result<bool, Interruption> {
+        let mut course = Course::begun(wraps);
+        while let Some(part) = statements.next_statement()? {
+            if wraps && course.lacks_transaction() {
+                let begun = self.session.query("BEGIN").await;
+                let failed = Failure::database("begin a transaction");
+                begun.map_err(|error| Interruption::Ours(failed(error)))?;
+                course.open = true;
+            }
+            self.run_part(id, &part, statements).await?;
+            course.pass(&part, self.session.in_transaction());
+        }
+        Ok(wraps && course.open)
     }
 
     fn callback_failure(

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use whimbrel_database::TransactionId;
 use whimbrel_migration::scan::Effect;
+use whimbrel_migration::script::ScriptId;
 use whimbrel_migration::settings::OwnTransactions;
 
 use super::Engine;
@@ -23,9 +24,11 @@ use crate::report::{self, Level};
 
 /// How far a script came with its transactions.
 #[derive(Default)]
-struct Course {
+pub(super) struct Course {
     /// A transaction is open.
-    open: bool,
+    pub(super) open: bool,
+    /// Tables are locked (`LOCK TABLES` of MySQL and MariaDB): to begin a transaction would end that.
+    locked: bool,
     /// Each statement begins one that stays open (`SET autocommit = 0` of MySQL and MariaDB).
     stays_open: bool,
     /// The last line of what was run.
@@ -35,8 +38,22 @@ struct Course {
 }
 
 impl Course {
+    pub(super) fn begun(open: bool) -> Self {
+        Self { open, ..Self::default() }
+    }
+
+    /// Whether a transaction has to be begun, where the script gets one wherever it has none.
+    pub(super) fn lacks_transaction(&self) -> bool {
+        !self.open && !self.locked
+    }
+
     /// After a statement that went well.
-    fn pass(&mut self, part: &Part, told: Option<bool>) {
+    pub(super) fn pass(&mut self, part: &Part, told: Option<bool>) {
+        self.locked = match part.effect {
+            Effect::ImplicitCommit("LOCK TABLES") => true,
+            Effect::ImplicitCommit("UNLOCK TABLES") => false,
+            _ => self.locked,
+        };
         self.open = told.unwrap_or(match part.effect {
             Effect::TransactionControl(words) if words.ends_with("autocommit") => {
                 self.stays_open = turns_autocommit_off(&part.place.text);
@@ -69,7 +86,7 @@ impl Engine<'_> {
     /// Runs a script that manages its own transactions; its row is written when it is through.
     pub(super) async fn run_as_it_stands(&mut self, work: &Work<'_>) -> Result<u64, Failure> {
         let started = Instant::now();
-        let wraps = self.wraps(work)?;
+        let wraps = self.wraps(work.id)?;
         self.limit_session().await?;
         let mut statements = self.compared_statements(work.id)?;
         self.warn_about_its_own(work)?;
@@ -87,10 +104,10 @@ impl Engine<'_> {
     }
 
     /// Whether the script gets a transaction wherever it has none of its own.
-    fn wraps(&mut self, work: &Work<'_>) -> Result<bool, Failure> {
-        let facts = self.facts_of(work.id)?;
+    pub(super) fn wraps(&mut self, id: ScriptId) -> Result<bool, Failure> {
+        let facts = self.facts_of(id)?;
         let usual = facts.non_transactional.is_none() && self.settings.migration.execute_in_transaction;
-        Ok(self.set.script(work.id).conf.execute_in_transaction.unwrap_or(usual))
+        Ok(self.set.script(id).conf.execute_in_transaction.unwrap_or(usual))
     }
 
     fn warn_about_its_own(&mut self, work: &Work<'_>) -> Result<(), Failure> {
@@ -113,7 +130,7 @@ impl Engine<'_> {
         course: &mut Course,
     ) -> Result<(), Interruption> {
         while let Some(part) = statements.next_statement()? {
-            if wraps && !course.open {
+            if wraps && course.lacks_transaction() {
                 let begun = self.session.begin().await;
                 begun.map_err(|error| Interruption::Ours(Failure::database("begin a transaction")(error)))?;
                 course.open = true;
@@ -224,7 +241,7 @@ impl Engine<'_> {
         let write = "write the failed row";
         self.session.rollback().await.map_err(Failure::database("end the script's transaction"))?;
         self.session.reset().await.map_err(Failure::database(write))?;
-        if self.wraps(work)? && self.table.dialect.transactional_ddl() {
+        if self.wraps(work.id)? && self.table.dialect.transactional_ddl() {
             // As Flyway does it: the transaction that failed was the script's.
             return Ok(());
         }
