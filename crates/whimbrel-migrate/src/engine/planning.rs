@@ -2,7 +2,9 @@
 
 use whimbrel_database::Progress;
 use whimbrel_migration::history::{History, HistoryRow};
+use whimbrel_migration::name::ScriptKind;
 use whimbrel_migration::plan::{self, MigratePlan};
+use whimbrel_migration::script::ResolvedScript;
 use whimbrel_migration::state::{Overview, State};
 use whimbrel_migration::version::Version;
 
@@ -21,11 +23,17 @@ impl Engine<'_> {
 
     /// Plans from these rows, whatever speaks against the plan.
     pub(super) async fn course(&mut self, rows: Vec<HistoryRow>) -> Result<Course, Failure> {
-        let (rows, resumes) = self.set_aside_resumable(rows).await?;
-        let last_rank = rows.iter().map(|row| row.installed_rank).max();
-        let last_rank = last_rank.max(resumes.as_ref().map(|progress| progress.installed_rank)).unwrap_or(0);
-        let history = History::read(rows)?;
-        let plan = self.plan_from(&history)?;
+        let last_rank = rows.iter().map(|row| row.installed_rank).max().unwrap_or(0);
+        let mut resumes = self.resumable(&rows).await?;
+        // The failed row that may be taken up again is the last one, and no obstacle.
+        let others = rows[..rows.len() - usize::from(resumes.is_some())].to_vec();
+        let mut history = History::read(others)?;
+        let mut plan = self.plan_from(&history)?;
+        if plan.is_allowed() && resumes.as_ref().is_some_and(|progress| !self.takes_up(&plan, progress)) {
+            resumes = None;
+            history = History::read(rows)?;
+            plan = self.plan_from(&history)?;
+        }
         if self.reporter.is_listened() && !plan.invalid {
             self.tell_plan(&plan, &history);
         }
@@ -94,25 +102,31 @@ impl Engine<'_> {
         Ok(plan)
     }
 
-    /// A failed row that we may take up again is no obstacle: its progress stands and its script is unchanged.
-    async fn set_aside_resumable(
-        &mut self,
-        mut rows: Vec<HistoryRow>,
-    ) -> Result<(Vec<HistoryRow>, Option<Progress>), Failure> {
-        let Some(failed) = rows.last().filter(|row| !row.success && row.installed_rank >= 0).cloned() else {
-            return Ok((rows, None));
+    /// Whether this plan, from a history without its row, comes to the script that failed. A lower version before it would
+    /// be out of order, and a baseline script belongs to a history without versions.
+    fn takes_up(&self, plan: &MigratePlan, progress: &Progress) -> bool {
+        let scripts: Vec<_> = plan.steps.iter().map(|step| self.set.script(step.id)).collect();
+        let is_it = |script: &&ResolvedScript| script.stored_script() == progress.script;
+        let Some(at) = scripts.iter().position(is_it) else { return false };
+        let may_come_first = |script: &&ResolvedScript| {
+            self.settings.migration.out_of_order && script.name.kind != ScriptKind::Baseline
         };
+        scripts[at].version().is_none() || scripts[..at].iter().all(may_come_first)
+    }
+
+    /// How far a script came whose row is the last one and failed, if we may take it up again: its progress stands and
+    /// the script is unchanged.
+    async fn resumable(&mut self, rows: &[HistoryRow]) -> Result<Option<Progress>, Failure> {
+        let last = rows.last().filter(|row| !row.success && row.installed_rank >= 0);
+        // What failed halfway is not done by a row that says so.
+        let Some(failed) = last.filter(|_| !self.settings.migration.skip_executing) else { return Ok(None) };
         let progress = self.session.read_progress(&self.table, &failed.script).await;
         let progress = progress.map_err(Failure::database("read the progress of a failed script"))?;
-        let resumable = progress.filter(|progress| {
+        Ok(progress.filter(|progress| {
             let unchanged = self.set.scripts().iter().any(|script| {
                 script.stored_script() == failed.script && script.checksum() == progress.checksum
             });
             progress.failed && progress.installed_rank == failed.installed_rank && unchanged
-        });
-        if resumable.is_some() {
-            rows.pop();
-        }
-        Ok((rows, resumable))
+        }))
     }
 }
