@@ -83,20 +83,34 @@ impl Reading {
     }
 }
 
+/// The other names by which Java knows an encoding, in any letter case.
+const ALIASES: [(Encoding, &str); 7] = [
+    (Encoding::Utf8, "UTF8 unicode-1-1-utf-8"),
+    (
+        Encoding::Ascii,
+        "ASCII ascii7 us 646 cp367 IBM367 csASCII default iso-ir-6 ISO646-US ISO_646.irv:1983 ISO_646.irv:1991 \
+         ANSI_X3.4-1968 ANSI_X3.4-1986",
+    ),
+    (
+        Encoding::Latin1,
+        "ISO8859_1 ISO8859-1 ISO_8859_1 ISO_8859-1 ISO_8859-1:1987 8859_1 latin1 l1 819 cp819 IBM819 IBM-819 \
+         iso-ir-100 csISOLatin1",
+    ),
+    (Encoding::Windows1252, "cp1252 ibm1252 ibm-1252 cp5348"),
+    (Encoding::Utf16, "UTF_16 utf16 unicode UnicodeBig"),
+    (Encoding::Utf16Be, "UTF_16BE X-UTF-16BE ISO-10646-UCS-2 UnicodeBigUnmarked"),
+    (Encoding::Utf16Le, "UTF_16LE X-UTF-16LE UnicodeLittleUnmarked"),
+];
+
 impl FromStr for Encoding {
     type Err = UnknownEncoding;
 
     fn from_str(name: &str) -> Result<Self, UnknownEncoding> {
-        match name.trim().to_ascii_lowercase().replace('_', "-").as_str() {
-            "utf-8" | "utf8" => Ok(Self::Utf8),
-            "us-ascii" | "ascii" => Ok(Self::Ascii),
-            "iso-8859-1" | "iso8859-1" | "iso88591" | "latin1" | "latin-1" => Ok(Self::Latin1),
-            "windows-1252" | "cp1252" => Ok(Self::Windows1252),
-            "utf-16" | "utf16" => Ok(Self::Utf16),
-            "utf-16be" => Ok(Self::Utf16Be),
-            "utf-16le" => Ok(Self::Utf16Le),
-            _ => Err(UnknownEncoding(name.to_owned())),
-        }
+        let is_one_of = |aliases: &str| aliases.split(' ').any(|alias| alias.eq_ignore_ascii_case(name));
+        let known = ALIASES.iter().find(|(encoding, aliases)| {
+            encoding.name().eq_ignore_ascii_case(name) || (!name.is_empty() && is_one_of(aliases))
+        });
+        known.map(|(encoding, _)| *encoding).ok_or_else(|| UnknownEncoding(name.to_owned()))
     }
 }
 
@@ -186,6 +200,10 @@ mod tests {
     fn names_are_those_of_java() {
         assert_eq!("iso8859_1".parse(), Ok(Encoding::Latin1));
         assert_eq!("UTF-16LE".parse(), Ok(Encoding::Utf16Le));
-        assert!("KLINGON".parse::<Encoding>().is_err());
+        assert_eq!("ibm-819".parse(), Ok(Encoding::Latin1));
+        assert_eq!("ansi_x3.4-1968".parse(), Ok(Encoding::Ascii));
+        for unknown in ["KLINGON", "UTF_8", "latin-1", "windows_1252", " UTF-8", ""] {
+            assert!(unknown.parse::<Encoding>().is_err(), "{unknown:?}");
+        }
     }
 }

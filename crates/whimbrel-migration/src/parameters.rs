@@ -66,7 +66,7 @@ impl FileRules {
         replace(&mut naming.separator, value("sqlMigrationSeparator"));
         let suffixes = list(&value("sqlMigrationSuffixes").unwrap_or_default());
         replace(&mut naming.suffixes, Some(suffixes).filter(|suffixes| !suffixes.is_empty()));
-        if let Some(encoding) = filled("encoding") {
+        if let Some(encoding) = value("encoding") {
             self.reading.encoding = encoding.parse().map_err(|error| format!("{error}"))?;
         }
         replace(&mut self.reading.detect, boolean(value, "detectEncoding")?);

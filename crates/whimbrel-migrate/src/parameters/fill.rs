@@ -6,6 +6,7 @@ use std::time::Duration;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::SecretString;
 use whimbrel_cli::env::Environment;
+use whimbrel_cli::settings::Origin;
 use whimbrel_database::{Target, TargetError};
 use whimbrel_migration::pick::Pick;
 use whimbrel_migration::settings::{IgnorePattern, OwnTransactions};
@@ -120,6 +121,12 @@ fn files(values: &Values, folder: &Path, database: &mut DatabaseSettings) -> Res
     let locations = |name: &str| -> Result<Option<Vec<PathBuf>>, String> {
         let named: Vec<PathBuf> =
             values.list(name).iter().map(|text| location(text, folder)).collect::<Result<_, _>>()?;
+        // In a file, an empty one is as if it did not stand there.
+        if named.is_empty() && matches!(values.origin(name), Some(Origin::Environment(_) | Origin::Flag(_))) {
+            return Err(format!(
+                "{name} is empty, which means all of Java's class path, and there is none here: write filesystem: and the folder's path"
+            ));
+        }
         Ok(Some(named).filter(|named| !named.is_empty()))
     };
     if let Some(locations) = locations("locations")? {
@@ -226,6 +233,8 @@ fn set<T>(field: &mut T, value: Option<T>) {
 /// `filesystem:` and a path, which may hold wildcards.
 fn location(text: &str, folder: &Path) -> Result<PathBuf, String> {
     match text.split_once(':') {
+        // No folder has this name: it is missing, as any other that is not there.
+        Some(("filesystem", "")) => Ok(PathBuf::new()),
         Some(("filesystem", path)) => Ok(normal(&folder.join(path))),
         None | Some(("classpath", _)) => {
             let path = text.trim_start_matches("classpath:");
@@ -259,7 +268,6 @@ fn normal(path: &Path) -> PathBuf {
 mod tests {
     use std::collections::BTreeMap;
 
-    use whimbrel_cli::settings::Origin;
     use whimbrel_migration::settings;
 
     use super::*;
@@ -296,6 +304,7 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(database.locations, [PathBuf::from("/work/b"), PathBuf::from("/c/*")]);
+        assert_eq!(filled(&[("locations", "filesystem:")]).unwrap().locations, [PathBuf::new()]);
         assert_eq!(
             (database.schema.as_deref(), database.all_schemas("audit")),
             (Some("audit"), vec!["app".to_owned(), "audit".to_owned()])
@@ -312,6 +321,9 @@ mod tests {
         for (name, value, part) in [
             ("locations", "db/migration", "src/main/resources/db/migration"),
             ("locations", "classpath:x", "filesystem:"),
+            ("locations", "", "is empty"),
+            ("callbackLocations", "", "is empty"),
+            ("encoding", "", "unknown encoding"),
             ("locations", "ftp:/p", "Unknown prefix for location"),
             ("group", "yes", "should be either true or false"),
             ("target", "x", "x"),

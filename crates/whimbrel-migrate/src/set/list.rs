@@ -126,11 +126,13 @@ fn kept_and_below(locations: &[PathBuf]) -> (Vec<PathBuf>, Vec<(PathBuf, PathBuf
     let mut below = Vec::new();
     let mut sorted = locations.to_vec();
     sorted.sort();
+    let is_named = |location: &PathBuf| !location.as_os_str().is_empty();
     for location in sorted {
         // Whatever a pattern would find, the location itself is none of another's folders.
         let is_pattern = location.to_string_lossy().contains(['*', '?']);
-        let is_below =
-            |other: &PathBuf| if is_pattern { location == *other } else { location.starts_with(other) };
+        let is_below = |other: &PathBuf| {
+            location == *other || (!is_pattern && is_named(other) && location.starts_with(other))
+        };
         match kept.iter().find(|other| is_below(other)) {
             Some(other) => below.push((location, other.clone())),
             None => kept.push(location),
