@@ -17,10 +17,11 @@ mod report;
 mod scenario;
 mod server;
 mod vectors;
+mod words;
 mod workers;
 
 pub use compare::Difference;
-pub use differential::differ;
+pub use differential::{Played, differ};
 pub use driver::Driver;
 pub use kinds::{Kind, engines, recognise};
 pub use on_purpose::{REASONS, Reason};

@@ -101,7 +101,8 @@ pub static REASONS: &[Reason] = &[
         slug: "found-before-it-runs",
         why: "a script that must not run is found before anything runs; Flyway runs the scripts before it first",
         applies: |situation, differences| {
-            situation.fails_with(differences, "Detected both transactional and non-transactional")
+            (situation.fails_with(differences, "Detected both transactional and non-transactional")
+                || (situation.fails_with(differences, "Failed to execute script") && situation.has_mixed()))
                 && answers_agree(differences)
         },
     },
@@ -197,13 +198,14 @@ pub static REASONS: &[Reason] = &[
     },
     Reason {
         slug: "conf-of-its-script",
-        why: "a .conf belongs to the script of exactly its name; Flyway also takes one with other letter case",
+        why: "a .conf belongs to the script of exactly its name; Flyway also takes one with other letter case, and looks into a .conf.conf",
         applies: |situation, _| {
             let names: Vec<&str> = situation.names().collect();
             let scripts = || names.iter().map(|name| format!("{name}.conf"));
             names.iter().filter(|name| name.to_lowercase().ends_with(".conf")).any(|conf| {
                 !scripts().any(|wanted| wanted == *conf)
-                    && scripts().any(|wanted| wanted.eq_ignore_ascii_case(conf))
+                    && (scripts().any(|wanted| wanted.eq_ignore_ascii_case(conf))
+                        || conf.ends_with(".conf.conf"))
             })
         },
     },
@@ -251,7 +253,8 @@ pub static REASONS: &[Reason] = &[
             };
             let called_twice =
                 ["migrate", "migrate info"].iter().any(|verbs| situation.content.ends_with(verbs));
-            (situation.fails_with(differences, "Detected failed migration")
+            ((situation.fails_with(differences, "Detected failed migration")
+                || situation.fails_with(differences, "Detected failed repeatable migration"))
                 && differences.iter().any(goes_on))
                 || (situation.column == Column::Vector && called_twice && differences.iter().all(waits))
         },
@@ -320,6 +323,16 @@ pub static REASONS: &[Reason] = &[
                 script.contains("READ ONLY") || script.contains("READ_ONLY")
             }) && (situation.fails_with(differences, "in a read-only transaction")
                 || said(differences, "in a read-only transaction"))
+        },
+    },
+    Reason {
+        slug: "session-of-its-own",
+        why: "what a script sets in its session (PRAGMA foreign_keys) changes nothing for the next script; with Flyway it does",
+        applies: |situation, differences| {
+            let scripts = situation.contents(&[""]);
+            situation.engine == "sqlite"
+                && scripts.iter().any(|script| script.contains("PRAGMA foreign_keys"))
+                && situation.fails_with(differences, "FOREIGN KEY constraint failed")
         },
     },
     Reason {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::encoding::Encoding;
-use whimbrel_migration::scan;
+use whimbrel_migration::scan::{self, ScanFacts};
 use whimbrel_migration::settings::{IgnorePattern, Target};
 use whimbrel_migration::version::Version;
 
@@ -70,14 +70,22 @@ impl Situation<'_> {
 
     /// Whether a script begins or ends transactions itself.
     pub(super) fn has_own_transactions(&self) -> bool {
+        self.has_script(|facts| facts.transaction_control.is_some())
+    }
+
+    /// Whether a script has statements of both kinds.
+    pub(super) fn has_mixed(&self) -> bool {
+        self.has_script(|facts| facts.kind_change.is_some())
+    }
+
+    fn has_script(&self, is_such: impl Fn(ScanFacts) -> bool) -> bool {
         let dialect = match self.engine {
             "mariadb" => Dialect::MariaDb,
             "sqlite" => Dialect::Sqlite,
             _ => Dialect::PostgreSql,
         };
-        self.contents(&["V", "R", "B"]).iter().any(|content| {
-            scan::facts(dialect, content.as_bytes()).is_ok_and(|facts| facts.transaction_control.is_some())
-        })
+        let scripts = self.contents(&["V", "R", "B"]);
+        scripts.iter().any(|content| scan::facts(dialect, content.as_bytes()).is_ok_and(&is_such))
     }
 
     /// Whether all that we have more is what the callbacks of an error wrote or made.
