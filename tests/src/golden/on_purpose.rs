@@ -198,7 +198,8 @@ pub static REASONS: &[Reason] = &[
     },
     Reason {
         slug: "conf-of-its-script",
-        why: "a .conf belongs to the script of exactly its name; Flyway also takes one with other letter case, and looks into a .conf.conf",
+        why: "a .conf belongs to the script of exactly its name; Flyway also takes one with other letter case, and reads \
+              a .conf.conf",
         applies: |situation, _| {
             let names: Vec<&str> = situation.names().collect();
             let scripts = || names.iter().map(|name| format!("{name}.conf"));

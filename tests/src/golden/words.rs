@@ -81,7 +81,8 @@ const MARIADB: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS two (i int);\nLOCK TABLES `two` WRITE;\n/*!40000 ALTER TABLE `two` DISABLE KEYS */;\n\
      INSERT INTO `two` VALUES (1),(2);\n/*!40000 ALTER TABLE `two` ENABLE KEYS */;\nUNLOCK TABLES;\n",
     "SET foreign_key_checks = 0;\nSET @left = 1;\nUSE information_schema;\n",
-    "CREATE TABLE IF NOT EXISTS two (i int);\nINSERT INTO two VALUES (1);\nCOMMIT;\nINSERT INTO two VALUES (2);\nSELECT nope;\n",
+    "CREATE TABLE IF NOT EXISTS two (i int);\nINSERT INTO two VALUES (1);\nCOMMIT;\nINSERT INTO two VALUES \
+     (2);\nSELECT nope;\n",
     "DROP TABLE IF EXISTS two;\nCREATE TABLE two (i int) AS SELECT 7 AS i;\n",
     "CREATE TEMPORARY TABLE one (i int);\nDROP TEMPORARY TABLE one;\n",
 ];
@@ -104,23 +105,31 @@ const SQLITE: &[&str] = &[
     "PRAGMA user_version = 7;\n",
     "CREATE TABLE IF NOT EXISTS counted (i INTEGER PRIMARY KEY AUTOINCREMENT);\nINSERT INTO counted DEFAULT VALUES;\n",
     "CREATE TEMP TABLE IF NOT EXISTS one (i int);\nDROP TABLE temp.one;\n",
-    "CREATE TABLE IF NOT EXISTS parent (i INTEGER PRIMARY KEY);\nCREATE TABLE IF NOT EXISTS child (i int REFERENCES parent);\n\
+    "CREATE TABLE IF NOT EXISTS parent (i INTEGER PRIMARY KEY);\nCREATE TABLE IF NOT EXISTS child (i int \
+     REFERENCES parent);\n\
      INSERT INTO child VALUES (1);\n",
 ];
 
 pub(super) const MEDDLING: &[&str] = &[
-    "UPDATE flyway_schema_history SET success = false WHERE installed_rank = (SELECT max(installed_rank) FROM flyway_schema_history)",
+    "UPDATE flyway_schema_history SET success = false WHERE installed_rank = (SELECT max(installed_rank) FROM \
+     flyway_schema_history)",
     "UPDATE flyway_schema_history SET success = false WHERE installed_rank = 2",
     "DELETE FROM flyway_schema_history WHERE installed_rank = (SELECT min(installed_rank) FROM flyway_schema_history)",
     "DELETE FROM flyway_schema_history WHERE installed_rank = (SELECT max(installed_rank) FROM flyway_schema_history)",
-    "UPDATE flyway_schema_history SET checksum = 1 WHERE installed_rank = (SELECT max(installed_rank) FROM flyway_schema_history)",
+    "UPDATE flyway_schema_history SET checksum = 1 WHERE installed_rank = (SELECT max(installed_rank) FROM \
+     flyway_schema_history)",
     "UPDATE flyway_schema_history SET checksum = NULL",
     "UPDATE flyway_schema_history SET description = 'other' WHERE installed_rank = 1",
     "CREATE TABLE IF NOT EXISTS legacy (i int)",
-    "DROP TABLE IF EXISTS flyway_schema_history; DROP TABLE IF EXISTS whimbrel_script_progress; DROP TABLE IF EXISTS whimbrel_run",
-    "INSERT INTO flyway_schema_history SELECT max(installed_rank) + 1, '7', 'late', 'SQL', 'V7__late.sql', 5, 'x', CURRENT_TIMESTAMP, 1, true FROM flyway_schema_history",
-    "INSERT INTO flyway_schema_history SELECT installed_rank + 1, version, description, 'DELETE', script, checksum, 'x', CURRENT_TIMESTAMP, 0, true FROM flyway_schema_history WHERE installed_rank = (SELECT max(installed_rank) FROM flyway_schema_history)",
-    "INSERT INTO flyway_schema_history SELECT max(installed_rank) + 1, NULL, 'gone', 'SQL', 'R__gone.sql', 5, 'x', CURRENT_TIMESTAMP, 1, false FROM flyway_schema_history",
+    "DROP TABLE IF EXISTS flyway_schema_history; DROP TABLE IF EXISTS whimbrel_script_progress; DROP TABLE IF \
+     EXISTS whimbrel_run",
+    "INSERT INTO flyway_schema_history SELECT max(installed_rank) + 1, '7', 'late', 'SQL', 'V7__late.sql', 5, 'x', \
+     CURRENT_TIMESTAMP, 1, true FROM flyway_schema_history",
+    "INSERT INTO flyway_schema_history SELECT installed_rank + 1, version, description, 'DELETE', script, \
+     checksum, 'x', CURRENT_TIMESTAMP, 0, true FROM flyway_schema_history WHERE installed_rank = (SELECT \
+     max(installed_rank) FROM flyway_schema_history)",
+    "INSERT INTO flyway_schema_history SELECT max(installed_rank) + 1, NULL, 'gone', 'SQL', 'R__gone.sql', 5, 'x', \
+     CURRENT_TIMESTAMP, 1, false FROM flyway_schema_history",
 ];
 
 pub(super) const SETTINGS: &[&[(&str, &str)]] = &[

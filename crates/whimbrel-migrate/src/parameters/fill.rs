@@ -124,7 +124,8 @@ fn files(values: &Values, folder: &Path, database: &mut DatabaseSettings) -> Res
         // In a file, an empty one is as if it did not stand there.
         if named.is_empty() && matches!(values.origin(name), Some(Origin::Environment(_) | Origin::Flag(_))) {
             return Err(format!(
-                "{name} is empty, which means all of Java's class path, and there is none here: write filesystem: and the folder's path"
+                "{name} is empty, which means all of Java's class path, and there is none here: write filesystem: and \
+                 the folder's path"
             ));
         }
         Ok(Some(named).filter(|named| !named.is_empty()))
