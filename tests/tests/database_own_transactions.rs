@@ -7,9 +7,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::{Shop, engines};
+use rustix::process::Signal;
 use whimbrel_tests::engines::Place;
+use whimbrel_tests::eventually;
+use whimbrel_tests::messages::{Act, MessageProxy};
 use whimbrel_tests::postgres::host_and_port;
-use whimbrel_tests::program::{Ended, clean, run};
+use whimbrel_tests::program::{Ended, Running, clean, run};
 use whimbrel_tests::testbed;
 
 const TWO_MINUTES: Duration = Duration::from_secs(120);
@@ -82,6 +85,117 @@ fn what_a_script_kept_that_was_declared_to_manage_its_own_transactions_is_told_e
     let failed = shop.migrate(&[]).expect_code(7);
     assert!(failed.says("nothing of it was kept"), "{}", failed.said());
     assert_eq!(shop.database.ask("SELECT string_agg(i::text, ' ') FROM t"), "1");
+}
+
+const OWN: &str = "BEGIN;\nINSERT INTO t VALUES (1);\nCOMMIT;\n";
+
+/// A shop with a script of its own transactions; declared so where own verbs run it.
+fn own_shop(own: &str, declared: bool) -> Shop {
+    let shop = Shop::new(&[("V1__t.sql", "CREATE TABLE t (i int);\n"), ("V2__own.sql", own)]);
+    if declared {
+        shop.write("V2__own.sql.conf", "executeInTransaction=false\n");
+    }
+    shop
+}
+
+/// The runner by either name, on the shop's database at this address.
+fn start(shop: &Shop, as_flyway: bool, address: &str) -> Running {
+    let database = &shop.database;
+    if !as_flyway {
+        let url = format!("{}?sslmode=disable", database.url_at(address));
+        return Running::start(shop.command("migrate").env("APP_DATABASE_URL", url));
+    }
+    let mut command = ours(shop);
+    command.env("FLYWAY_URL", format!("jdbc:postgresql://{address}/{}?sslmode=disable", database.name));
+    command.env("FLYWAY_USER", &database.user).env("FLYWAY_PASSWORD", &database.password);
+    command.arg(format!("-locations=filesystem:{}", shop.project.file("sql").display())).arg("migrate");
+    Running::start(&mut command)
+}
+
+fn again(shop: &Shop, as_flyway: bool, code: i32) -> Ended {
+    if as_flyway { migrate(shop, ours(shop)) } else { shop.migrate(&[]) }.expect_code(code)
+}
+
+fn kill(mut running: Running, shop: &Shop) {
+    running.signal(Signal::KILL);
+    running.wait(TWO_MINUTES);
+    eventually("the lock is free", TWO_MINUTES, || (shop.database.advisory_locks() == 0).then_some(()));
+}
+
+#[test]
+fn a_script_with_its_own_transactions_that_was_killed_before_its_row_is_not_run_again() {
+    for (declared, as_flyway) in [(true, false), (false, true), (true, true)] {
+        let shop = own_shop(OWN, declared);
+        let proxy = MessageProxy::to(&host_and_port());
+        proxy.rule(|message| {
+            let is_row = message.is_query_with("V2__own.sql")
+                && message.is_query_with("INTO \"public\".\"flyway_schema_history\"");
+            if is_row { Act::Hold } else { Act::Pass }
+        });
+        let running = start(&shop, as_flyway, &proxy.address);
+        assert!(proxy.is_held_within(TWO_MINUTES), "{}", running.so_far());
+        proxy.release();
+        kill(running, &shop);
+        assert_eq!(shop.database.ask(SEEN), "1; 1 true");
+        let done = again(&shop, as_flyway, 0);
+        assert!(done.says("all of V2__own.sql was applied by a run that could not"), "{}", done.said());
+        assert_eq!(shop.database.ask(SEEN), "1; 1 true, 2 true", "{declared} {as_flyway}");
+        assert_eq!(shop.database.ask("SELECT count(*) FROM whimbrel_script_progress"), "0");
+        migrate(&shop, clean(testbed::variable("WHIMBREL_TEST_FLYWAY"))).expect_code(0);
+    }
+}
+
+#[test]
+fn one_that_was_killed_midway_is_a_failed_row_for_everybody_and_is_not_begun_again() {
+    for as_flyway in [false, true] {
+        let text = format!("{OWN}SELECT pg_sleep(100);\nINSERT INTO t VALUES (2);\n");
+        let shop = own_shop(&text, !as_flyway);
+        let running = start(&shop, as_flyway, &host_and_port());
+        let sleeps = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND query LIKE 'SELECT pg_sleep%'",
+            shop.database.name
+        );
+        eventually("it sleeps", TWO_MINUTES, || (shop.database.ask(&sleeps) == "1").then_some(()));
+        kill(running, &shop);
+        let refused = again(&shop, as_flyway, 1);
+        assert!(refused.says("3 of its 5 statements are done for certain"), "{}", refused.said());
+        assert_eq!(shop.database.ask(SEEN), "1; 1 true, 2 false");
+        again(&shop, as_flyway, if as_flyway { 1 } else { 6 });
+        migrate(&shop, clean(testbed::variable("WHIMBREL_TEST_FLYWAY"))).expect_code(1);
+        // What is left is undone by hand; then it is a script as any other.
+        shop.run("repair", &[]).expect_code(0);
+        shop.database.ask("DELETE FROM t");
+        shop.write("V2__own.sql", OWN);
+        again(&shop, as_flyway, 0);
+        assert_eq!(shop.database.ask(SEEN), "1; 1 true, 2 true");
+    }
+}
+
+#[test]
+fn one_that_fails_in_good_order_leaves_no_record_in_the_way() {
+    let shop = own_shop(&format!("{OWN}SELECT 1/0;\n"), false);
+    for round in ["1", "1 1"] {
+        // As Flyway does it: what failed is rolled back, and all of the script comes again.
+        migrate(&shop, ours(&shop)).expect_code(1);
+        assert_eq!(shop.database.ask(SEEN), format!("{round}; 1 true"));
+    }
+    assert_eq!(shop.database.ask("SELECT count(*) FROM whimbrel_script_progress"), "0");
+}
+
+/// Real Flyway cannot write its row then, and cannot run the script a second time either.
+#[test]
+fn a_script_outside_of_a_transaction_that_makes_its_session_read_only_is_recorded_all_the_same() {
+    let shop = Shop::new(&[
+        ("V1__t.sql", "CREATE TABLE t (i int);\n"),
+        (
+            "V2__only.sql",
+            "CREATE INDEX CONCURRENTLY t_i ON t (i);\nSET default_transaction_read_only = on;\nSELECT 1;\nSELECT 2;\n",
+        ),
+    ]);
+    let ended = shop.migrate(&["--mixed"]).expect_code(0);
+    assert!(ended.says("made its session read-only: that is taken back"), "{}", ended.said());
+    assert_eq!(shop.database.version().as_deref(), Some("2"));
+    assert_eq!(shop.database.ask("SELECT count(*) FROM whimbrel_script_progress"), "0");
 }
 
 #[test]

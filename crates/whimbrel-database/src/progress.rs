@@ -60,6 +60,14 @@ impl Session {
         self.write_beside(&create(history), &upsert(history, progress)).await
     }
 
+    /// Takes back that a script made its transactions read-only; whether there is such a setting here.
+    pub async fn forget_read_only(&mut self) -> Result<bool, DatabaseError> {
+        match self.dialect() {
+            Dialect::PostgreSql => self.query("RESET default_transaction_read_only").await.map(|_| true),
+            _ => Ok(false),
+        }
+    }
+
     /// Records the failure for Flyway and for us: a failed row, unless there is one, and the progress.
     pub async fn record_failure(
         &mut self,

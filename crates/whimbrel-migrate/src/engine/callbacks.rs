@@ -127,7 +127,7 @@ impl Engine<'_> {
             self.mode_of_callback(id).map_err(Interruption::Ours)?;
             let mut statements = self.compared_statements(id)?;
             // At the end of a script only its row is to come.
-            let wraps = event == Event::AfterEachMigrate;
+            let wraps = matches!(event, Event::AfterEachMigrate | Event::AfterEachUndo);
             if let Err(interruption) = self.run_callback_statements(id, &mut statements, wraps).await {
                 let failure = self.callback_failure(event, id, RunMode::InTransaction, interruption);
                 return Err(Interruption::Ours(failure));

@@ -6,25 +6,35 @@
 //! | is one of Flyway's, which takes any script | as in Flyway: whatever it ends, another transaction begins with the next statement, and the last one holds the history row |
 //!
 //! PostgreSQL tells after each statement whether a transaction is open; elsewhere the statements themselves tell.
+//!
+//! What such a script committed no rollback takes back, and its row comes later. So a record says how much of it is settled;
+//! one that a run left behind keeps the next from doing all of it again (`taking_up`).
+
+mod stopping;
+mod taking_up;
 
 use std::time::Instant;
 
 use whimbrel_database::TransactionId;
 use whimbrel_migration::scan::Effect;
 use whimbrel_migration::script::ScriptId;
-use whimbrel_migration::settings::OwnTransactions;
 
 use super::Engine;
-use super::failing::{FailedStatement, Interruption, unrecorded};
+use super::failing::{FailedStatement, Interruption};
 use super::running::Work;
 use super::statements::{Part, Statements};
 use super::transactional::millis;
-use crate::failure::{Failure, Kept};
+use crate::failure::Failure;
 use crate::report::{self, Level};
 
 /// How far a script came with its transactions.
 #[derive(Default)]
 pub(super) struct Course {
+    /// How many statements are done, and how many of them no rollback of ours reaches.
+    done: usize,
+    settled_statements: usize,
+    /// A record of that is in the database.
+    recorded: bool,
     /// A transaction is open.
     pub(super) open: bool,
     /// Tables are locked (`LOCK TABLES` of MySQL and MariaDB): to begin a transaction would end that.
@@ -49,6 +59,7 @@ impl Course {
 
     /// After a statement that went well.
     pub(super) fn pass(&mut self, part: &Part, told: Option<bool>) {
+        self.done += 1;
         self.locked = match part.effect {
             Effect::ImplicitCommit("LOCK TABLES") => true,
             Effect::ImplicitCommit("UNLOCK TABLES") => false,
@@ -66,19 +77,8 @@ impl Course {
         self.last_line = part.place.last_line();
         if !self.open {
             self.settled = Some(self.last_line);
+            self.settled_statements = self.done;
         }
-    }
-
-    fn kept(&self) -> Kept {
-        if self.settled.is_some() { Kept::ItsOwn } else { Kept::Nothing }
-    }
-
-    /// What stayed, for the message about a failure.
-    fn note(&self) -> Option<String> {
-        let line = self.settled?;
-        Some(format!(
-            "what the script did up to line {line} stays as it left it there; what came after that was rolled back"
-        ))
     }
 }
 
@@ -88,17 +88,25 @@ impl Engine<'_> {
         let started = Instant::now();
         let wraps = self.wraps(work.id)?;
         self.limit_session().await?;
+        let total = self.statements_in(work.id)?;
+        if let Some(left) = self.record_left_by(work, total).await? {
+            return self.take_up(work, left, started).await;
+        }
         let mut statements = self.compared_statements(work.id)?;
         self.warn_about_its_own(work)?;
         self.begin_each(work).await?;
         let mut course = Course { last_line: 1, ..Course::default() };
+        if !wraps {
+            // Its first statement may commit by itself.
+            self.record_settled(work, &mut course).await?;
+        }
         if let Err(interruption) = self.run_its_own(work, &mut statements, wraps, &mut course).await {
             return Err(self.stopped_on_its_own(work, &course, interruption, millis(started)).await);
         }
         if wraps {
             self.end_wrapped(work, &mut course, started).await?;
         } else {
-            self.end_as_it_stands(work, &course, started).await?;
+            self.end_as_it_stands(work, &mut course, started).await?;
         }
         Ok(millis(started))
     }
@@ -137,6 +145,9 @@ impl Engine<'_> {
             }
             self.run_hooked(work.id, &part, statements).await?;
             course.pass(&part, self.session.in_transaction());
+            if course.lacks_transaction() {
+                self.record_settled(work, course).await.map_err(Interruption::Ours)?;
+            }
         }
         Ok(())
     }
@@ -156,6 +167,10 @@ impl Engine<'_> {
         }
         let row = work.applied(millis(started));
         let written = match self.session.reset_within().await {
+            Ok(()) if course.recorded => {
+                let script = self.set.script(work.id).stored_script();
+                self.session.record_success_here(&self.table, &row, Some(&script)).await
+            }
             Ok(()) => self.session.append_history(&self.table, &row).await,
             failed => failed,
         };
@@ -181,7 +196,7 @@ impl Engine<'_> {
     async fn end_as_it_stands(
         &mut self,
         work: &Work<'_>,
-        course: &Course,
+        course: &mut Course,
         started: Instant,
     ) -> Result<(), Failure> {
         if course.open {
@@ -190,63 +205,27 @@ impl Engine<'_> {
             self.say(Level::Warn, report::Event::Notice, &message);
         }
         self.session.rollback().await.map_err(Failure::database("end the script's transaction"))?;
-        self.fire_between(self.each(work.id).after).await?;
-        self.session.reset().await.map_err(Failure::database("reset the session"))?;
-        let recorded = self.session.append_history(&self.table, &work.applied(millis(started))).await;
-        recorded.map_err(self.no_row_for(work))
+        if course.open {
+            course.settled_statements = course.done;
+            self.record_settled(work, course).await?;
+        }
+        self.finish_as_it_stands(work, course.recorded, started).await
     }
 
-    async fn stopped_on_its_own(
+    /// What comes after the last statement: callbacks and the row.
+    async fn finish_as_it_stands(
         &mut self,
         work: &Work<'_>,
-        course: &Course,
-        interruption: Interruption,
-        millis: u64,
-    ) -> Failure {
-        let mut failed = match Self::statement_of(interruption) {
-            Ok(failed) => failed,
-            Err(failure) => {
-                if let Err(error) = self.session.rollback().await {
-                    tracing::debug!(target: "whimbrel", "no rollback was needed: {error}");
-                }
-                return self.left_off_its_own(work, failure, millis).await;
-            }
-        };
-        match course.note() {
-            // Flyway's words about a failure have no room for it.
-            Some(note) if self.settings.migration.own_transactions == OwnTransactions::Allow => {
-                self.say(Level::Warn, report::Event::Notice, &note);
-            }
-            note => failed.notes.extend(note),
-        }
-        if !failed.error.is_connection_lost()
-            && let Err(failure) = self.record_its_failure(work, millis).await
-        {
-            failed.notes.push(unrecorded(&failure));
-        }
-        self.script_failure(work.id, work.run, failed, course.kept())
-    }
-
-    /// No statement failed. A script whose file changed under it has stopped in the middle all the same.
-    async fn left_off_its_own(&mut self, work: &Work<'_>, failure: Failure, millis: u64) -> Failure {
-        if failure.is_change_midway()
-            && let Err(second) = self.record_its_failure(work, millis).await
-        {
-            self.say(Level::Warn, report::Event::Notice, &unrecorded(&second));
-        }
-        failure
-    }
-
-    async fn record_its_failure(&mut self, work: &Work<'_>, millis: u64) -> Result<(), Failure> {
-        let write = "write the failed row";
-        self.session.rollback().await.map_err(Failure::database("end the script's transaction"))?;
-        self.session.reset().await.map_err(Failure::database(write))?;
-        if self.wraps(work.id)? && self.table.dialect.transactional_ddl() {
-            // As Flyway does it: the transaction that failed was the script's.
-            return Ok(());
-        }
-        let Some(row) = work.failed(millis) else { return Ok(()) };
-        self.session.append_history(&self.table, &row).await.map_err(Failure::database(write))
+        recorded: bool,
+        started: Instant,
+    ) -> Result<(), Failure> {
+        self.fire_between(self.each(work.id).after).await?;
+        self.session.reset().await.map_err(Failure::database("reset the session"))?;
+        let row = work.applied(millis(started));
+        let script = self.set.script(work.id).stored_script();
+        let script = recorded.then_some(script.as_str());
+        let recorded = self.session.record_success(&self.table, &row, script).await;
+        recorded.map_err(self.no_row_for(work))
     }
 }
 

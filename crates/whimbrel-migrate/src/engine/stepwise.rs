@@ -14,7 +14,7 @@ mod stopping;
 
 use std::time::Instant;
 
-use whimbrel_database::{Condition, IndexState, Progress};
+use whimbrel_database::{Condition, DatabaseError, IndexState, Progress};
 use whimbrel_migration::scan::Effect;
 use whimbrel_migration::script::ScriptId;
 use whimbrel_migration::statement::{ConcurrentIndex, concurrent_index};
@@ -124,9 +124,28 @@ impl Engine<'_> {
             }
             progress.new_index = (was_under_way || state == IndexState::Absent).then(|| index.name.clone());
         }
-        self.session.write_progress(&self.table, progress).await.map_err(ours("write the progress"))?;
+        self.note_progress(progress).await.map_err(ours("write the progress"))?;
         let ran = self.run_statement(id, &part.place).await;
         self.explain(part, index.as_ref(), ran).await
+    }
+
+    /// Writes how far the script came. Where it made its session read-only, that is taken back.
+    async fn note_progress(&mut self, progress: &Progress) -> Result<(), DatabaseError> {
+        match self.session.write_progress(&self.table, progress).await {
+            Err(error) if error.condition() == Condition::ReadOnly => {
+                if !self.session.forget_read_only().await? {
+                    return Err(error);
+                }
+                self.session.write_progress(&self.table, progress).await?;
+                let message = format!(
+                    "{} made its session read-only: that is taken back, since its progress is written in it",
+                    progress.script
+                );
+                self.say(Level::Warn, Event::Notice, &message);
+                Ok(())
+            }
+            written => written,
+        }
     }
 
     /// Drops what an earlier attempt of this statement left: it may wait for others as the statement itself does.
@@ -154,7 +173,7 @@ impl Engine<'_> {
     ) -> Result<(), Interruption> {
         let ours = |what| move |error| Interruption::Ours(Failure::database(what)(error));
         // The table is made here, outside of the statement's transaction.
-        self.session.write_progress(&self.table, progress).await.map_err(ours("write the progress"))?;
+        self.note_progress(progress).await.map_err(ours("write the progress"))?;
         self.session.begin().await.map_err(ours("begin a transaction"))?;
         let ran = self.run_part(id, part, statements).await;
         match ran {
@@ -188,24 +207,34 @@ impl Engine<'_> {
 
     /// The record of an earlier run that was killed while it ran this script, or a fresh one.
     pub(super) async fn interrupted(&mut self, work: &Work<'_>, total: usize) -> Result<Progress, Failure> {
+        let left = self.record_left_by(work, total).await?;
+        Ok(left.unwrap_or_else(|| self.fresh(work.id, work.rank(), total)))
+    }
+
+    /// The record of an earlier run that was killed while it ran this script; one that is void is forgotten.
+    pub(super) async fn record_left_by(
+        &mut self,
+        work: &Work<'_>,
+        total: usize,
+    ) -> Result<Option<Progress>, Failure> {
         let fresh = self.fresh(work.id, work.rank(), total);
         let found = self.session.read_progress(&self.table, &fresh.script).await;
         let found = found.map_err(Failure::database("read the progress of a script"))?;
-        let Some(found) = found else { return Ok(fresh) };
+        let Some(found) = found else { return Ok(None) };
         // The failed row of a migration has been looked at before; an undo has none.
         let fits = (!found.failed || work.step.is_none())
             && found.installed_rank == fresh.installed_rank
             && found.checksum == fresh.checksum
             && found.statements == total;
         if fits {
-            return Ok(found);
+            return Ok(Some(found));
         }
         let deleted = self.session.delete_progress(&self.table, &fresh.script).await;
         deleted.map_err(Failure::database("forget the progress of a script"))?;
-        Ok(fresh)
+        Ok(None)
     }
 
-    fn fresh(&self, id: ScriptId, rank: i32, total: usize) -> Progress {
+    pub(super) fn fresh(&self, id: ScriptId, rank: i32, total: usize) -> Progress {
         let script = self.set.script(id);
         Progress {
             installed_rank: rank,
