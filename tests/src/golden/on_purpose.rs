@@ -104,6 +104,8 @@ pub static REASONS: &[Reason] = &[
             (situation.fails_with(differences, "Detected both transactional and non-transactional")
                 || (situation.fails_with(differences, "Failed to execute script") && situation.has_mixed()))
                 && answers_agree(differences)
+                || situation.fails_with(differences, "Error while executing before")
+                    && said(differences, "Found more than one migration")
         },
     },
     Reason {
@@ -204,9 +206,8 @@ pub static REASONS: &[Reason] = &[
             let names: Vec<&str> = situation.names().collect();
             let scripts = || names.iter().map(|name| format!("{name}.conf"));
             names.iter().filter(|name| name.to_lowercase().ends_with(".conf")).any(|conf| {
-                !scripts().any(|wanted| wanted == *conf)
-                    && (scripts().any(|wanted| wanted.eq_ignore_ascii_case(conf))
-                        || conf.ends_with(".conf.conf"))
+                let is_taken = |wanted: String| wanted != *conf && wanted.eq_ignore_ascii_case(conf);
+                conf.ends_with(".conf.conf") || scripts().any(is_taken)
             })
         },
     },
@@ -248,14 +249,21 @@ pub static REASONS: &[Reason] = &[
             let goes_on = |difference: &Difference| match difference.what.as_str() {
                 "answer" => {
                     let message = text(&difference.got["message"]);
-                    difference.got["error"].is_null() || message.starts_with("Failed to execute script")
+                    let goes_as_far = ["Failed to execute script", "Detected both transactional"];
+                    difference.got["error"].is_null()
+                        || goes_as_far.iter().any(|words| message.starts_with(words))
                 }
-                what => what == "outcome",
+                what => what == "outcome" || what == "rows",
             };
             let called_twice =
                 ["migrate", "migrate info"].iter().any(|verbs| situation.content.ends_with(verbs));
-            ((situation.fails_with(differences, "Detected failed migration")
-                || situation.fails_with(differences, "Detected failed repeatable migration"))
+            let has_failed_row = [
+                "Detected failed migration",
+                "Detected failed repeatable migration",
+                "contains a failed migration",
+                "contains a failed repeatable migration",
+            ];
+            (has_failed_row.iter().any(|words| situation.fails_with(differences, words))
                 && differences.iter().any(goes_on))
                 || (situation.column == Column::Vector && called_twice && differences.iter().all(waits))
         },
@@ -390,7 +398,10 @@ pub static REASONS: &[Reason] = &[
             let is_odd = |value: &str| value.is_empty() || value.contains(['"', '\'', '`']);
             let made =
                 || strings(&situation.case["setup"]).any(|sql| sql.contains("``") || sql.contains("\"\""));
-            (made() || situation.settings().any(|(name, value)| names.contains(&name) && is_odd(value)))
+            let in_script = || situation.contents(&[""]).iter().any(|script| script.contains("``"));
+            (made()
+                || in_script()
+                || situation.settings().any(|(name, value)| names.contains(&name) && is_odd(value)))
                 && ["syntax error", "zero-length", "Unable to", "error in your SQL syntax"]
                     .iter()
                     .any(|words| situation.fails_with(differences, words))

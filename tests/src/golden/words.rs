@@ -34,7 +34,7 @@ pub(super) const CALLBACKS: &[&str] = &[
     "afterClean.sql",
 ];
 
-pub(super) const CONF: &[&str] = &["V2__c.sql.conf", "V4__f.sql.conf", "R__a.sql.conf"];
+pub(super) const CONF: &[&str] = &["V2__c.sql.conf", "V4__f.sql.conf", "R__b.sql.conf"];
 
 pub(super) const CONF_LINES: &[&str] =
     &["executeInTransaction=false\n", "executeInTransaction=true\n", "placeholderReplacement=false\n"];
