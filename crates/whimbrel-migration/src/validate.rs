@@ -94,8 +94,9 @@ impl Check<'_, '_> {
 
     fn mismatch(&self, row: &InfoRow<'_>) -> Option<Finding> {
         let (applied, (_, script)) = (row.applied?, row.script?);
-        // What lies at or below a baseline was never compared with its file.
+        // What lies at or below a baseline was never compared with its file, and an undo is no run of it.
         if applied.row_type == RowType::Delete
+            || applied.row_type.is_undo()
             || (row.version.is_some() && row.version <= self.overview.baseline)
         {
             return None;
