@@ -25,6 +25,15 @@ fn effect(statement: &str) -> Effect {
     found.remove(0).1
 }
 
+#[test]
+fn a_byte_order_mark_before_a_statement_is_no_part_of_it() {
+    let mark = '\u{feff}';
+    let script = format!("\n{mark}SELECT '{mark}';\r\n {mark}{mark}\nVACUUM;{mark}");
+    let expected =
+        [(format!("SELECT '{mark}'"), Effect::Transactional), ("VACUUM".to_owned(), effect("VACUUM"))];
+    assert_eq!(statements(&script), expected);
+}
+
 fn error(script: &str) -> (ScanErrorKind, u64, u64) {
     let error = facts(Dialect::PostgreSql, script.as_bytes()).expect_err("it is not well formed");
     (error.kind, error.place.line, error.place.column)

@@ -65,6 +65,7 @@ fn statements_are_cut_where_the_server_cuts_them(script: &str, expected: &[&str]
 #[test_case("DELIMITER $$\nSELECT '$$', `$$` /* $$ */ -- $$\n$$", &["SELECT '$$', `$$` /* $$ */ -- \
     $$"]; "not in quotes and comments")]
 #[test_case("SELECT 1 AS delimiter; SELECT 2", &["SELECT 1 AS delimiter", "SELECT 2"]; "the word elsewhere")]
+#[test_case("DELIMITER//\nSELECT 1; SELECT 2//\nDELIMITER;\nSELECT 3;", &["SELECT 1; SELECT 2", "SELECT 3"]; "without a blank")]
 fn the_delimiter_can_be_changed(script: &str, expected: &[&str]) {
     assert_eq!(texts(Dialect::MySql, script), expected);
     assert_eq!(texts(Dialect::MariaDb, script), expected);

@@ -199,8 +199,11 @@ impl Lexer {
             }
         }
         let word = &self.buffer[start..self.at];
-        let before_blank = self.buffer.get(self.at).is_none_or(u8::is_ascii_whitespace);
-        if self.depth == 0 && before_blank && word.eq_ignore_ascii_case(b"delimiter") {
+        let next = self.buffer.get(self.at);
+        let before_blank = next.is_none_or(u8::is_ascii_whitespace);
+        // No statement begins with this word: `DELIMITER;` lacks its blank.
+        let may_begin = before_blank || (self.head.is_empty() && next.is_some_and(is_symbol));
+        if self.depth == 0 && may_begin && word.eq_ignore_ascii_case(b"delimiter") {
             if self.head.is_empty() && !self.mysql.version_comment {
                 self.mode = Mode::DelimiterLine;
                 return Ok(Step::Go);
@@ -246,7 +249,6 @@ impl Lexer {
             None if self.more_may_come() => return At::Unknown,
             None => rest,
         };
-        let is_symbol = |byte: &u8| b";$/|#@!%^&~".contains(byte);
         let line = line.trim_ascii();
         if !line.is_empty() && line.iter().all(is_symbol) { At::Yes } else { At::No }
     }
@@ -272,4 +274,9 @@ impl Lexer {
         self.mode = Mode::Between;
         Ok(Step::Go)
     }
+}
+
+/// What people use for delimiters.
+fn is_symbol(byte: &u8) -> bool {
+    b";$/|#@!%^&~".contains(byte)
 }

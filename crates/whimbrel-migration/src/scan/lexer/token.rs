@@ -1,7 +1,7 @@
 //! From token to token: words, numbers, and what the engines' symbols have in common.
 
 use super::{
-    Lexer, Mode, Step,
+    BYTE_ORDER_MARK, Lexer, Mode, Step,
     bytes::{Class, class, continues_word, wide_blank},
 };
 use crate::{
@@ -57,6 +57,11 @@ impl Lexer {
     }
 
     fn begin_word(&mut self) -> Result<Step, ScanError> {
+        // Files that were joined have theirs in the middle; what comes later in a statement may be data.
+        if self.text_start.is_none() && self.buffer[self.at..].starts_with(BYTE_ORDER_MARK) {
+            self.at += BYTE_ORDER_MARK.len();
+            return Ok(Step::Go);
+        }
         self.opened = self.at;
         self.begin_token();
         self.mode = Mode::Word(self.at);
