@@ -69,6 +69,17 @@ const UNDO_SCRIPT: Each = Each {
     error: Event::AfterEachUndoError,
 };
 
+/// What follows a statement of a callback that ended the transaction which was open (DDL of MySQL, a COMMIT).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Afterwards {
+    /// Each statement counts for itself.
+    Nothing,
+    /// Another transaction.
+    Anew,
+    /// Another one, whose ROLLBACK says that not everything was taken back.
+    AnewWithoutMark,
+}
+
 impl Engine<'_> {
     /// The events of a script.
     pub(super) fn each(&self, id: ScriptId) -> &'static Each {
@@ -126,11 +137,19 @@ impl Engine<'_> {
             // A callback that cannot be cut into statements, or holds statements of both kinds, does nothing.
             self.mode_of_callback(id).map_err(Interruption::Ours)?;
             let mut statements = self.compared_statements(id)?;
-            // At the end of a script only its row is to come.
-            let wraps = matches!(event, Event::AfterEachMigrate | Event::AfterEachUndo);
-            if let Err(interruption) = self.run_callback_statements(id, &mut statements, wraps).await {
-                let failure = self.callback_failure(event, id, RunMode::InTransaction, interruption);
-                return Err(Interruption::Ours(failure));
+            let afterwards = match event {
+                Event::BeforeEachMigrate | Event::BeforeEachUndo => Afterwards::Anew,
+                // At the end of a script only its row is to come, and what went before is not ours to take back.
+                Event::AfterEachMigrate | Event::AfterEachUndo => Afterwards::AnewWithoutMark,
+                _ => Afterwards::Nothing,
+            };
+            match self.run_callback_statements(id, &mut statements, afterwards).await {
+                Ok(is_open) if is_open || afterwards == Afterwards::Nothing => {}
+                Ok(_) => self.begin_anew(afterwards).await?,
+                Err(interruption) => {
+                    let failure = self.callback_failure(event, id, RunMode::InTransaction, interruption);
+                    return Err(Interruption::Ours(failure));
+                }
             }
         }
         Ok(())
@@ -178,7 +197,8 @@ impl Engine<'_> {
         if wraps {
             self.session.begin().await.map_err(Failure::database("begin a transaction"))?;
         }
-        let ran = self.run_callback_statements(id, &mut statements, wraps).await;
+        let afterwards = if wraps { Afterwards::Anew } else { Afterwards::Nothing };
+        let ran = self.run_callback_statements(id, &mut statements, afterwards).await;
         if matches!(ran, Ok(true)) {
             return self.session.commit().await.map_err(Failure::database("commit what a callback did"));
         }
@@ -198,26 +218,34 @@ impl Engine<'_> {
             .map_err(|refusal| Failure::Refused(vec![*refusal.in_script(script)]))
     }
 
-    /// The statements of a callback, which has no callbacks. `wraps`: a transaction is open, and whatever ends it (DDL of
-    /// MySQL, a COMMIT), another one begins with the next statement. Tells whether that is open at the end.
+    /// The statements of a callback, which has no callbacks. Tells whether a transaction that is ours to end is open after
+    /// them.
     async fn run_callback_statements(
         &mut self,
         id: ScriptId,
         statements: &mut Statements,
-        wraps: bool,
+        afterwards: Afterwards,
     ) -> Result<bool, Interruption> {
+        let wraps = afterwards != Afterwards::Nothing;
         let mut course = Course::begun(wraps);
         while let Some(part) = statements.next_statement()? {
             if wraps && course.lacks_transaction() {
-                let begun = self.session.query("BEGIN").await;
-                let failed = Failure::database("begin a transaction");
-                begun.map_err(|error| Interruption::Ours(failed(error)))?;
+                self.begin_anew(afterwards).await?;
                 course.open = true;
             }
             self.run_part(id, &part, statements).await?;
             course.pass(&part, self.session.in_transaction());
         }
         Ok(wraps && course.open)
+    }
+
+    async fn begin_anew(&mut self, afterwards: Afterwards) -> Result<(), Interruption> {
+        let begun = match afterwards {
+            Afterwards::AnewWithoutMark => self.session.query("BEGIN").await.map(drop),
+            Afterwards::Anew | Afterwards::Nothing => self.session.begin().await.map(drop),
+        };
+        let failed = Failure::database("begin a transaction");
+        begun.map_err(|error| Interruption::Ours(failed(error)))
     }
 
     fn callback_failure(

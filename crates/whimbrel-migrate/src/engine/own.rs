@@ -37,7 +37,8 @@ pub(super) struct Course {
     recorded: bool,
     /// A transaction is open.
     pub(super) open: bool,
-    /// Tables are locked (`LOCK TABLES` of MySQL and MariaDB): to begin a transaction would end that.
+    /// Tables are locked (`LOCK TABLES` of MySQL and MariaDB), which to begin a transaction would end; or a transaction
+    /// over several servers is under way (`XA START`), in which none can begin.
     locked: bool,
     /// Each statement begins one that stays open (`SET autocommit = 0` of MySQL and MariaDB).
     stays_open: bool,
@@ -61,8 +62,9 @@ impl Course {
     pub(super) fn pass(&mut self, part: &Part, told: Option<bool>) {
         self.done += 1;
         self.locked = match part.effect {
-            Effect::ImplicitCommit("LOCK TABLES") => true,
-            Effect::ImplicitCommit("UNLOCK TABLES") => false,
+            Effect::ImplicitCommit("LOCK TABLES") | Effect::TransactionControl("XA START") => true,
+            Effect::ImplicitCommit("UNLOCK TABLES")
+            | Effect::TransactionControl("XA COMMIT" | "XA ROLLBACK") => false,
             _ => self.locked,
         };
         self.open = told.unwrap_or(match part.effect {
@@ -138,7 +140,8 @@ impl Engine<'_> {
         course: &mut Course,
     ) -> Result<(), Interruption> {
         while let Some(part) = statements.next_statement()? {
-            if wraps && course.lacks_transaction() {
+            let begins_apart = part.effect == Effect::TransactionControl("XA START");
+            if wraps && course.lacks_transaction() && !begins_apart {
                 let begun = self.session.begin().await;
                 begun.map_err(|error| Interruption::Ours(Failure::database("begin a transaction")(error)))?;
                 course.open = true;

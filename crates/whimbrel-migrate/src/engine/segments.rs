@@ -125,16 +125,10 @@ impl Engine<'_> {
         Ok(millis)
     }
 
-    /// The callbacks before a script belong to its first segment; where one of them commits, that begins after them.
+    /// The callbacks before a script belong to its first segment, or what they did after their last DDL.
     async fn begin_first_segment(&mut self, work: &Work<'_>, course: &mut Course) -> Result<(), Failure> {
-        let callbacks = self.callbacks_of(self.each(work.id).before);
-        if callbacks.is_empty() {
+        if self.callbacks_of(self.each(work.id).before).is_empty() {
             return self.begin_each(work).await;
-        }
-        for id in callbacks {
-            if self.facts_of(id)?.implicit_commit.is_some() {
-                return self.begin_each(work).await;
-            }
         }
         self.session.begin().await.map_err(Failure::database("begin a transaction"))?;
         if let Err(interruption) = self.fire_inside(self.each(work.id).before).await {

@@ -24,7 +24,12 @@ impl Head {
             Keyword::Start if second == Some(Keyword::Transaction) => Some("START TRANSACTION"),
             Keyword::Commit => Some("COMMIT"),
             Keyword::Rollback => (!self.is_rollback_to_savepoint()).then_some("ROLLBACK"),
-            Keyword::Xa => Some("XA"),
+            Keyword::Xa => Some(match second {
+                Some(Keyword::Start | Keyword::Begin) => "XA START",
+                Some(Keyword::Commit) => "XA COMMIT",
+                Some(Keyword::Rollback) => "XA ROLLBACK",
+                _ => "XA",
+            }),
             // SET autocommit, SET SESSION autocommit, SET @@session.autocommit
             Keyword::Set if second != Some(Keyword::Global) => {
                 (1..6).any(|index| self.word(index) == Some(Keyword::Autocommit)).then_some("SET autocommit")
