@@ -234,7 +234,13 @@ pub(super) fn is_cut_otherwise(script: &str) -> bool {
     let comment = script
         .match_indices("--")
         .any(|(at, _)| script[at + 2..].starts_with(|next: char| next.is_ascii_digit()));
-    ["/*!", "/*M!", " OR REPLACE ", "DEFINER=", " E'"].iter().any(|mark| upper.contains(mark))
+    let two_words = |line: &str| {
+        let line = line.to_uppercase();
+        line.strip_prefix("DELIMITER ")
+            .is_some_and(|delimiter| delimiter.trim().contains(char::is_whitespace))
+    };
+    script.lines().any(two_words)
+        || ["/*!", "/*M!", " OR REPLACE ", "DEFINER=", " E'"].iter().any(|mark| upper.contains(mark))
         || comment
         || pair(b'$', u8::is_ascii_digit)
         || pair(b'[', u8::is_ascii_alphabetic)
