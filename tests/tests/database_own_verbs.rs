@@ -390,9 +390,57 @@ fn a_checksum_that_differs_without_an_edit_is_explained() {
     assert!(mismatch(&shop).contains("counts line ends (CRLF) (line-ends-only)"), "{}", mismatch(&shop));
     shop.run("repair", &hello).expect_code(0);
     run("validate").expect_code(0);
+    // A file that is too large to be held is explained while it goes by.
+    shop.write("V3__large.sql", &format!("-- {}\nSELECT 3;\n", "gr\u{fc}n ".repeat(1_000_000)));
+    shop.write("V3__large.sql.conf", "encoding=ISO-8859-1\n");
+    run("migrate").expect_code(0);
+    shop.remove("V3__large.sql.conf");
+    assert!(mismatch(&shop).contains("they were read as ISO-8859-1"), "{}", mismatch(&shop));
+    run("repair").expect_code(0);
     // An edit stays an edit.
     shop.write("V2__b.sql", "SELECT 3;\n");
     assert!(mismatch(&shop).starts_with("revert the file to what was applied"));
+}
+
+/// What the process had in memory at most, in MiB.
+fn peak(process: u32) -> Option<u64> {
+    let status = fs_err::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? / 1024)
+}
+
+#[test]
+fn a_dry_run_of_a_large_script_needs_no_room_for_it_and_hides_what_is_secret() {
+    let rows = "1\ta row of a table with ${app_token} in it\n".repeat(600_000);
+    let shop = Shop::new(&[(
+        "V1__large.sql",
+        &format!(
+            "CREATE TABLE big (i int, t text);\nCOPY big FROM stdin;\n{rows}\\.\nINSERT INTO big VALUES (2, 'b');\n"
+        ),
+    )]);
+    let options = ["--placeholder", "app_token=canary-of-rows", "--dry-run"];
+    let mut running = Running::start(shop.command("migrate").args(options));
+    let mut most = 0;
+    while running.is_running() {
+        most = peak(running.id()).unwrap_or_default().max(most);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let shown = running.wait(MINUTE).expect_code(0);
+    let hidden = format!("COPY big FROM stdin;\n{}\\.\n", rows.replace("${app_token}", "***"));
+    assert!(shown.stdout.contains(&hidden) && !shown.says("canary-of-rows"), "{} bytes", shown.stdout.len());
+    assert!(shown.says("INSERT on big"), "the risk is told");
+    assert!(most > 0 && most < 45, "{most} MiB for a script of {} MiB", hidden.len() >> 20);
+
+    let rows = "1\ta row\n".repeat(200_000);
+    shop.write(
+        "V1__large.sql",
+        &format!("CREATE TABLE big (i int, t text);\nCOPY big FROM stdin;\n{rows}\\.\n"),
+    );
+    let document = shop.migrate(&["--dry-run", "--format", "json"]).expect_code(0);
+    let planned = &document.json_lines()[0]["databases"][0]["planned"][0];
+    let text = fs_err::read_to_string(shop.project.file("sql/V1__large.sql")).expect("it is there");
+    assert!(planned["sql"] == text.as_str(), "{} bytes", planned["sql"].to_string().len());
+    assert_eq!(shop.database.ask("SELECT to_regclass('flyway_schema_history') IS NULL"), "t");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The one way to a stream: stdout carries data, stderr the conversation.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::sync::{Arc, Mutex};
 
 use anstream::{AutoStream, ColorChoice};
@@ -13,6 +13,9 @@ use crate::error::CommandError;
 const ERROR: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
 const WARNING: Style = AnsiColor::Yellow.on_default().effects(Effects::BOLD);
 const HINT: Style = AnsiColor::Cyan.on_default();
+
+/// Lines up to so many bytes are written at once.
+const LINE: usize = 64 * 1024;
 
 type Stream = Arc<Mutex<Box<dyn Write + Send>>>;
 
@@ -73,12 +76,29 @@ impl Printer {
         write_line(&self.out, line.as_ref());
     }
 
+    /// A part of the data that ends its lines itself.
+    pub fn text(&self, text: &str) {
+        if let Ok(mut stream) = self.out.lock() {
+            let _ = stream.write_all(text.as_bytes());
+        }
+    }
+
     /// One line of data as JSON. What is written so is a contract: keys are added, never taken away.
     pub fn json(&self, value: &impl Serialize) {
-        match serde_json::to_string(value) {
-            Ok(line) => write_line(&self.out, &line),
-            Err(error) => self.warn(format!("a result could not be written as JSON: {error}")),
+        if let Err(error) = self.json_line(value) {
+            // Nobody is left to tell where the stream itself is closed.
+            if !error.is_io() {
+                self.warn(format!("a result could not be written as JSON: {error}"));
+            }
         }
+    }
+
+    /// What is large goes on while it is made; a line of usual length is written in one piece.
+    fn json_line(&self, value: &impl Serialize) -> Result<(), serde_json::Error> {
+        let Ok(mut stream) = self.out.lock() else { return Ok(()) };
+        let mut line = BufWriter::with_capacity(LINE, &mut *stream);
+        serde_json::to_writer(&mut line, value)?;
+        line.write_all(b"\n").and_then(|()| line.flush()).map_err(serde_json::Error::io)
     }
 
     /// One line of conversation; silent with `--quiet`.

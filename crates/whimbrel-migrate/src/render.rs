@@ -2,9 +2,9 @@
 
 mod own;
 
-use serde_json::{Value, json};
+use serde::Serialize;
 use whimbrel_cli::error::CommandError;
-use whimbrel_cli::printer::counted;
+use whimbrel_cli::printer::{Printer, counted};
 use whimbrel_migration::plan::RunMode;
 use whimbrel_migration::record::DatabaseOutcome;
 use whimbrel_migration::repair::RepairAction;
@@ -87,44 +87,49 @@ fn summary(run: &Run) -> String {
     }
 }
 
-fn document(settings: &RunSettings, run: &Run) -> Value {
-    let databases: Vec<Value> = run
-        .turns
-        .iter()
-        .map(|turn| {
-            let report = turn.report.as_ref().map(|report| match report {
-                Report::Migrate(report) => serde_json::to_value(report),
-                Report::Info(report) => serde_json::to_value(report),
-                Report::Validate(report) => serde_json::to_value(report),
-                Report::Repair(report) => serde_json::to_value(report),
-                Report::Baseline(report) => serde_json::to_value(report),
-                Report::Clean(report) => serde_json::to_value(report),
-                Report::Undo(report) => serde_json::to_value(report),
-                Report::Stamp(report) => serde_json::to_value(report),
-                Report::Ping(report) => serde_json::to_value(report),
-                Report::Wait(report) => serde_json::to_value(report),
-            });
-            let mut value = report.and_then(Result::ok).unwrap_or_else(|| json!({}));
-            if let Value::Object(object) = &mut value {
-                object.insert("database".to_owned(), turn.record.database.clone().into());
-                object.insert("error".to_owned(), turn.record.error.clone().into());
-            }
-            value
-        })
-        .collect();
-    json!({
-        "schema": 1, "run": run.record.run, "verb": settings.verb.name(), "dry_run": settings.common.dry_run,
-        "databases": databases, "exit_code": run.exit.code(),
-    })
+/// What programs read of a run.
+#[derive(Serialize)]
+struct Document<'run> {
+    schema: u8,
+    run: &'run str,
+    verb: &'static str,
+    dry_run: bool,
+    databases: Vec<Entry<'run>>,
+    exit_code: u8,
+}
+
+/// The report of one database, with its name and its error.
+#[derive(Serialize)]
+struct Entry<'run> {
+    #[serde(flatten)]
+    report: Option<&'run Report>,
+    database: &'run str,
+    error: Option<&'run str>,
+}
+
+fn document<'run>(settings: &RunSettings, run: &'run Run) -> Document<'run> {
+    let entry = |turn: &'run Turn| Entry {
+        report: turn.report.as_ref(),
+        database: &turn.record.database,
+        error: turn.record.error.as_deref(),
+    };
+    Document {
+        schema: 1,
+        run: &run.record.run,
+        verb: settings.verb.name(),
+        dry_run: settings.common.dry_run,
+        databases: run.turns.iter().map(entry).collect(),
+        exit_code: run.exit.code(),
+    }
 }
 
 fn answer(reporter: &Reporter, settings: &RunSettings, turn: &Turn, report: &Report) {
     let printer = reporter.printer();
     let name = &turn.record.database;
     let lines = match report {
-        Report::Migrate(report) if settings.common.dry_run => planned(name, report),
+        Report::Migrate(report) if settings.common.dry_run => return planned(printer, name, report),
         Report::Migrate(_) => Vec::new(),
-        Report::Undo(report) if settings.common.dry_run => own::undo(name, report),
+        Report::Undo(report) if settings.common.dry_run => return own::undo(printer, name, report),
         Report::Undo(_) => Vec::new(),
         Report::Stamp(report) => own::stamp(name, report),
         Report::Ping(report) => own::ping(name, report),
@@ -185,13 +190,13 @@ fn outcome(outcome: DatabaseOutcome) -> &'static str {
     }
 }
 
-fn planned(name: &str, report: &MigrateReport) -> Vec<String> {
-    let mut lines = vec![format!("{name}: {}", version(report.before.as_deref()))];
+fn planned(printer: &Printer, name: &str, report: &MigrateReport) {
+    printer.line(format!("{name}: {}", version(report.before.as_deref())));
     if report.creates_history {
-        lines.push("  would make the history table".to_owned());
+        printer.line("  would make the history table");
     }
     if report.planned.is_empty() {
-        lines.push("  nothing to do".to_owned());
+        printer.line("  nothing to do");
     }
     let rows: Vec<Vec<String>> = report
         .planned
@@ -211,13 +216,13 @@ fn planned(name: &str, report: &MigrateReport) -> Vec<String> {
             ]
         })
         .collect();
-    lines.extend(table(&rows, usize::MAX));
+    let lines = |lines: Vec<String>| lines.iter().for_each(|line| printer.line(line));
+    lines(table(&rows, usize::MAX));
     for script in &report.planned {
-        lines.extend(script.risk.iter().flat_map(own::risk));
-        lines.extend(own::sql(&script.script, &script.sql));
+        script.risk.iter().for_each(|risk| lines(own::risk(risk)));
+        own::sql(printer, &script.script, &script.sql);
     }
-    lines.extend(report.rehearsal.iter().flat_map(own::rehearsal));
-    lines
+    report.rehearsal.iter().for_each(|rehearsal| lines(own::rehearsal(rehearsal)));
 }
 
 fn info(name: &str, report: &InfoReport) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! The scripts of one database: listed, named, checksummed; their text is read again when it is needed.
 
 mod list;
+mod shown;
 mod text;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use crate::settings::DatabaseSettings;
 use crate::source::SourceError;
 
 pub(crate) use list::without_sub_locations;
+pub use shown::ShownSql;
 pub use text::replaced;
 
 /// The set could not be made, or a script of it not be read.

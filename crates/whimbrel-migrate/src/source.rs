@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use whimbrel_migration::checksum::{Checksum, EncodingError};
 use whimbrel_migration::encoding::{Decoder, Detector, Encoding};
+use whimbrel_migration::explain::{Difference, Explaining};
 use whimbrel_migration::placeholder::{PlaceholderError, Placeholders, Replacing};
 
 use crate::files::FilesError;
@@ -214,6 +215,15 @@ pub(crate) fn detect(path: &Path) -> Result<Encoding, FilesError> {
         detector.feed(&buffer);
     }
     Ok(detector.finish())
+}
+
+/// What explains that an open file of any size does not have this checksum.
+pub(crate) fn explain(mut file: fs::File, recorded: i32) -> Result<Option<Difference>, FilesError> {
+    let (mut explaining, mut buffer) = (Explaining::new(recorded), Vec::new());
+    while read_piece(&mut file, &mut buffer)? {
+        explaining.feed(&buffer);
+    }
+    Ok(explaining.finish())
 }
 
 /// The checksum of an open file of any size.

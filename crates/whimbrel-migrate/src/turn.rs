@@ -21,7 +21,7 @@ use crate::settings::{CommonSettings, DatabaseSettings, RunSettings};
 
 /// What one verb did on one database.
 #[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(untagged)]
 pub enum Report {
     /// `migrate`.
     Migrate(MigrateReport),

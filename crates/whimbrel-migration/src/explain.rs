@@ -15,7 +15,11 @@
 //! # Ok::<(), checksum::EncodingError>(())
 //! ```
 
+mod pieces;
+
 use std::{borrow::Cow, fmt};
+
+pub use pieces::Explaining;
 
 use crate::{checksum, encoding::Encoding};
 

@@ -135,8 +135,10 @@ impl std::str::FromStr for Level {
 /// What one statement (one action of it) does to one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Impact {
-    /// Where the statement begins.
+    /// Where the statement begins; of several that change rows of one table, the first.
     pub place: Place,
+    /// How many statements it stands for.
+    pub statements: u64,
     /// What it is, for example `ALTER TABLE … ADD COLUMN`.
     pub what: &'static str,
     /// The table (view, index) it works on; none where the statement does not say.
@@ -159,6 +161,7 @@ impl Impact {
     pub(crate) fn new(what: &'static str, lock: Lock, work: Work, source: &'static str) -> Self {
         Self {
             place: Place { offset: 0, line: 1, column: 1 },
+            statements: 1,
             what,
             table: None,
             lock,
@@ -212,31 +215,63 @@ impl Impact {
 /// # Errors
 /// As [`crate::scan::Scanner::next_piece`].
 pub fn assess(dialect: Dialect, script: &[u8]) -> Result<Vec<Impact>, ScanError> {
-    let mut scanner = Scanner::new(dialect);
-    scanner.feed(script);
-    scanner.finish();
     let mut assessment = Assessment::new(dialect);
-    while let Some(piece) = scanner.next_piece()? {
-        if let Piece::Statement(statement) = piece {
-            assessment.add(statement.text, statement.place);
-        }
-    }
-    Ok(assessment.finish())
+    assessment.feed(script)?;
+    assessment.finish()
 }
 
-/// Collects impacts while the statements of a script stream by.
-#[derive(Debug, Clone)]
-struct Assessment {
+/// Assesses a script that comes in pieces, cut anywhere: only the statement at hand is held.
+#[derive(Debug)]
+pub struct Assessment {
+    scanner: Scanner,
+    found: Found,
+}
+
+impl Assessment {
+    /// The beginning of a script.
+    pub fn new(dialect: Dialect) -> Self {
+        let found = Found { dialect, made: Vec::new(), impacts: Vec::new() };
+        Self { scanner: Scanner::new(dialect), found }
+    }
+
+    /// The next piece.
+    ///
+    /// # Errors
+    /// As [`crate::scan::Scanner::next_piece`].
+    pub fn feed(&mut self, piece: &[u8]) -> Result<(), ScanError> {
+        self.scanner.feed(piece);
+        self.take()
+    }
+
+    /// The impacts of all statements, in their order.
+    ///
+    /// # Errors
+    /// As [`crate::scan::Scanner::next_piece`].
+    pub fn finish(mut self) -> Result<Vec<Impact>, ScanError> {
+        self.scanner.finish();
+        self.take()?;
+        Ok(self.found.impacts)
+    }
+
+    fn take(&mut self) -> Result<(), ScanError> {
+        while let Some(piece) = self.scanner.next_piece()? {
+            if let Piece::Statement(statement) = piece {
+                self.found.add(statement.text, statement.place);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What was found in the statements so far.
+#[derive(Debug)]
+struct Found {
     dialect: Dialect,
     made: Vec<ObjectName>,
     impacts: Vec<Impact>,
 }
 
-impl Assessment {
-    fn new(dialect: Dialect) -> Self {
-        Self { dialect, made: Vec::new(), impacts: Vec::new() }
-    }
-
+impl Found {
     /// Adds a statement and where it begins.
     fn add(&mut self, statement: &str, place: Place) {
         let words = tokens(self.dialect, statement);
@@ -250,13 +285,23 @@ impl Assessment {
             impact.place = place;
             impact.on_new_table =
                 impact.table.as_ref().is_some_and(|table| self.made.iter().any(|made| made.may_be(table)));
-            self.impacts.push(impact);
+            self.take(impact);
         }
         self.made.extend(made_table(cursor));
     }
 
-    fn finish(self) -> Vec<Impact> {
-        self.impacts
+    /// A dump has as many statements as rows: what changes rows in the same way is told once.
+    fn take(&mut self, impact: Impact) {
+        // The words for what it is decide about all but the table.
+        let is_same = |there: &&mut Impact| {
+            (there.what, there.on_new_table) == (impact.what, impact.on_new_table)
+                && there.table == impact.table
+        };
+        let same = (impact.work == Work::Rows).then(|| self.impacts.iter_mut().find(is_same)).flatten();
+        match same {
+            Some(there) => there.statements += 1,
+            None => self.impacts.push(impact),
+        }
     }
 }
 

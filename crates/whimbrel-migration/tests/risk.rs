@@ -3,7 +3,7 @@
 use test_case::test_case;
 use whimbrel_migration::{
     dialect::Dialect,
-    risk::{Impact, Level, Lock, Reversal, TableSize, Work, assess},
+    risk::{Assessment, Impact, Level, Lock, Reversal, TableSize, Work, assess},
 };
 
 fn impacts(dialect: Dialect, script: &str) -> Vec<Impact> {
@@ -158,4 +158,18 @@ fn mysql_locks(statement: &str, lock: Lock, work: Work) {
 #[test_case("CREATE UNIQUE INDEX i ON bird (a)", Work::BuildIndex)]
 fn sqlite_locks(statement: &str, work: Work) {
     assert_eq!(only(Dialect::Sqlite, statement), (Lock::DATABASE, work, "bird".to_owned()), "{statement}");
+}
+
+#[test]
+fn what_changes_rows_of_one_table_is_told_once_with_the_number_of_its_statements() {
+    let script = "INSERT INTO a VALUES (1);\nALTER TABLE a ADD b int;\nINSERT INTO a VALUES (2);\nINSERT INTO c VALUES (1);\n\
+                  ALTER TABLE a ADD c int;\nINSERT INTO a VALUES (3);\n";
+    let mut assessment = Assessment::new(Dialect::PostgreSql);
+    for piece in script.as_bytes().chunks(5) {
+        assessment.feed(piece).expect("well formed");
+    }
+    let impacts = assessment.finish().expect("well formed");
+    let told: Vec<(u64, u64)> = impacts.iter().map(|impact| (impact.place.line, impact.statements)).collect();
+    assert_eq!(told, [(1, 3), (2, 1), (4, 1), (5, 1)]);
+    assert_eq!(impacts, assess(Dialect::PostgreSql, script.as_bytes()).expect("well formed"));
 }

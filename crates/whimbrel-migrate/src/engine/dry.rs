@@ -6,11 +6,11 @@ use whimbrel_migration::plan::Step;
 use whimbrel_migration::script::ScriptId;
 
 use super::Engine;
-use super::failing::shown;
+use super::failing::secrets;
 use super::migrate::{MigrateReport, PlannedScript};
 use crate::failure::Failure;
 use crate::risk::ScriptRisk;
-use crate::set::SetError;
+use crate::set::{SetError, ShownSql};
 
 impl Engine<'_> {
     /// What would be done; nothing is written, no lock is taken.
@@ -89,8 +89,8 @@ impl Engine<'_> {
     }
 
     /// The SQL of a script after its placeholders were replaced, without what is secret.
-    pub(super) fn shown_text(&self, id: ScriptId) -> Result<String, SetError> {
-        Ok(shown(&self.set.text(id)?, &self.settings))
+    pub(super) fn shown_sql(&self, id: ScriptId) -> Result<ShownSql, SetError> {
+        self.set.shown(id, secrets(&self.settings).map(str::to_owned).collect())
     }
 
     fn planned(&self, step: &Step, risk: Option<ScriptRisk>) -> Result<PlannedScript, Failure> {
@@ -103,7 +103,7 @@ impl Engine<'_> {
             statements: step.statements,
             implicit_commits: step.implicit_commits,
             out_of_order: step.out_of_order,
-            sql: self.shown_text(step.id)?,
+            sql: self.shown_sql(step.id)?,
             risk,
         })
     }

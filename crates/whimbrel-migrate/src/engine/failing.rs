@@ -138,8 +138,13 @@ impl StatementPlace {
 
 /// A text of a script or of the server, without secrets.
 pub(super) fn shown(text: &str, settings: &DatabaseSettings) -> String {
-    let secrets = settings.placeholders.iter().filter(|(name, _)| names_a_secret(name));
-    redact_values(text, secrets.map(|(_, value)| value.as_str()))
+    redact_values(text, secrets(settings))
+}
+
+/// The values of placeholders whose names say that they are secrets.
+pub(super) fn secrets(settings: &DatabaseSettings) -> impl Iterator<Item = &str> {
+    let named = settings.placeholders.iter().filter(|(name, _)| names_a_secret(name));
+    named.map(|(_, value)| value.as_str())
 }
 
 /// What the server says may quote a value of the statement.

@@ -9,6 +9,7 @@ use whimbrel_migration::sql;
 
 use super::Engine;
 use crate::failure::Failure;
+use crate::set::ShownSql;
 
 /// One piece of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub enum Intended {
         /// Its file.
         path: PathBuf,
         /// Its text.
-        sql: String,
+        sql: ShownSql,
     },
     /// A statement of ours.
     Statement(String),
@@ -59,14 +60,14 @@ impl Engine<'_> {
     /// The callbacks of an event, which do not run in a dry run.
     pub(super) fn intend_callbacks(&mut self, event: Event) -> Result<(), Failure> {
         for id in self.set.callbacks(event).to_vec() {
-            let sql = self.shown_text(id)?;
+            let sql = self.shown_sql(id)?;
             self.intend_script(id, sql);
         }
         Ok(())
     }
 
     /// A script, or a callback, that would run.
-    pub(super) fn intend_script(&mut self, id: ScriptId, sql: String) {
+    pub(super) fn intend_script(&mut self, id: ScriptId, sql: ShownSql) {
         let path = self.set.path(id).clone();
         self.intended.push(Intended::Script { path, sql });
     }

@@ -13,6 +13,7 @@ use super::running::Work;
 use super::{Engine, Rehearsal};
 use crate::failure::Failure;
 use crate::risk::ScriptRisk;
+use crate::set::ShownSql;
 
 /// What `migrate` did, or would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -47,7 +48,7 @@ pub struct PlannedScript {
     /// Whether its version is below the database's.
     pub out_of_order: bool,
     /// The SQL as it would be run, without secrets.
-    pub sql: String,
+    pub sql: ShownSql,
     /// What it does to others, as far as the kinds of its statements tell.
     pub risk: Option<ScriptRisk>,
 }

@@ -1,22 +1,21 @@
 //! What pending scripts will lock and rewrite, joined with the sizes that the tables have now.
 
 use whimbrel_database::TableFacts;
-use whimbrel_migration::risk::{self, Impact, Level, TableSize};
+use whimbrel_migration::risk::{Assessment, Impact, Level, TableSize};
+use whimbrel_migration::scan::ScanError;
 use whimbrel_migration::script::ScriptId;
 
 use super::Engine;
 use crate::failure::Failure;
 use crate::risk::{ScriptRisk, SizedImpact};
+use crate::set::SetError;
 
 impl Engine<'_> {
     /// Assesses scripts, with one question about all their tables.
     pub(super) async fn risks_of(&mut self, ids: &[ScriptId]) -> Result<Vec<ScriptRisk>, Failure> {
         let mut assessed: Vec<(ScriptId, Vec<Impact>)> = Vec::with_capacity(ids.len());
         for id in ids {
-            let text = self.set.text(*id)?;
-            let impacts = risk::assess(self.settings.migration.dialect, text.as_bytes())
-                .map_err(|error| error.to_finding().in_script(self.set.script(*id).script.clone()))?;
-            assessed.push((*id, impacts));
+            assessed.push((*id, self.assessed(*id)?));
         }
         let mut names: Vec<String> = assessed
             .iter()
@@ -51,6 +50,17 @@ impl Engine<'_> {
                 }
             })
             .collect())
+    }
+
+    fn assessed(&self, id: ScriptId) -> Result<Vec<Impact>, SetError> {
+        let script = &self.set.script(id).script;
+        let refused = |error: ScanError| error.to_finding().in_script(script.clone());
+        let (mut source, mut assessment) =
+            (self.set.source(id)?, Assessment::new(self.settings.migration.dialect));
+        while let Some(text) = source.next().map_err(|error| SetError::of_source(error, script))? {
+            assessment.feed(text.as_bytes()).map_err(refused)?;
+        }
+        Ok(assessment.finish().map_err(refused)?)
     }
 
     /// Refuses scripts that others would notice more than was allowed.
@@ -93,7 +103,11 @@ impl std::fmt::Display for SizedImpact {
             (false, true) => ", writes wait",
             (false, false) => "",
         };
-        f.write_str(waits)
+        f.write_str(waits)?;
+        match impact.statements {
+            1 => Ok(()),
+            several => write!(f, ", {several} such statements"),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use super::transactional::millis;
 use super::{Engine, callbacks};
 use crate::failure::Failure;
 use crate::report::{Event, Level};
+use crate::set::ShownSql;
 
 /// One version that is, or would be, taken back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -29,7 +30,7 @@ pub struct UndoneVersion {
     /// How many statements it has.
     pub statements: u64,
     /// The SQL as it would be run, without secrets (dry run only).
-    pub sql: Option<String>,
+    pub sql: Option<ShownSql>,
 }
 
 /// What `undo` did, or would do.
@@ -107,7 +108,9 @@ impl Engine<'_> {
             line.with("description", description).tell();
             let each = self.each(step.id);
             self.intend_callbacks(each.before)?;
-            self.intend_script(step.id, undone.sql.clone().unwrap_or_default());
+            if let Some(sql) = &undone.sql {
+                self.intend_script(step.id, sql.clone());
+            }
             self.intend_callbacks(each.after)?;
             self.intend_row(step.id, &NewRow { installed_rank: rank, success: true, ..step.row.clone() });
         }
@@ -120,7 +123,7 @@ impl Engine<'_> {
         let script = self.set.script(step.id);
         let run = decide_run(&facts, &script.conf, &self.settings.migration)
             .map_err(|refusal| Failure::Refused(vec![*refusal.in_script(script)]))?;
-        let sql = if self.common.dry_run { Some(self.shown_text(step.id)?) } else { None };
+        let sql = if self.common.dry_run { Some(self.shown_sql(step.id)?) } else { None };
         Ok(UndoneVersion {
             version: step.version.clone(),
             description: step.row.description.clone(),

@@ -1,25 +1,28 @@
 //! Lines about what only Whimbrel has: undo, rows without a run, risks, rehearsals.
 
+use std::convert::Infallible;
+
+use whimbrel_cli::printer::Printer;
 use whimbrel_migration::stamp::StampAction;
 
 use crate::engine::{InfoRow, Rehearsal, StampReport, UndoReport};
 use crate::reach::{PingReport, WaitReport};
 use crate::report::version;
 use crate::risk::ScriptRisk;
+use crate::set::ShownSql;
 
 /// As much of an image's digest is shown.
 const SHOWN_DIGEST: usize = 19;
 
-pub(super) fn undo(name: &str, report: &UndoReport) -> Vec<String> {
-    let mut lines = vec![format!("{name}: {}", version(report.before.as_deref()))];
+pub(super) fn undo(printer: &Printer, name: &str, report: &UndoReport) {
+    printer.line(format!("{name}: {}", version(report.before.as_deref())));
     if report.undone.is_empty() {
-        lines.push("  nothing to take back".to_owned());
+        printer.line("  nothing to take back");
     }
     for undone in &report.undone {
-        lines.push(format!("  would take version {} back with {}", undone.version, undone.script));
-        lines.extend(undone.sql.iter().flat_map(|text| sql(&undone.script, text)));
+        printer.line(format!("  would take version {} back with {}", undone.version, undone.script));
+        undone.sql.iter().for_each(|shown| sql(printer, &undone.script, shown));
     }
-    lines
 }
 
 pub(super) fn stamp(name: &str, report: &StampReport) -> Vec<String> {
@@ -72,10 +75,20 @@ pub(super) fn risk(risk: &ScriptRisk) -> Vec<String> {
     lines
 }
 
-pub(super) fn sql(script: &str, text: &str) -> Vec<String> {
-    let mut lines = vec![format!("-- {script}")];
-    lines.extend(text.lines().map(str::to_owned));
-    lines
+/// The SQL of a script, on its way from the file to the screen where it is large.
+pub(super) fn sql(printer: &Printer, script: &str, sql: &ShownSql) {
+    printer.line(format!("-- {script}"));
+    if let Some(text) = sql.at_hand() {
+        return text.lines().for_each(|line| printer.line(line));
+    }
+    let mut ended = true;
+    let shown: Result<(), Infallible> = sql.each(|text| {
+        printer.text(text);
+        ended = if text.is_empty() { ended } else { text.ends_with('\n') };
+        Ok(())
+    });
+    let Ok(()) = shown;
+    printer.text(if ended { "" } else { "\n" });
 }
 
 pub(super) fn rehearsal(rehearsal: &Rehearsal) -> Vec<String> {

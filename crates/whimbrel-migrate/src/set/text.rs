@@ -11,6 +11,7 @@ use whimbrel_migration::name::ScriptName;
 use whimbrel_migration::placeholder::{self, BuiltIn, Placeholders};
 use whimbrel_migration::script::{ResolvedScript, ScriptId};
 
+use super::shown::{Large, ShownSql};
 use super::{BuiltIns, ScriptSet, SetError};
 use crate::files::{self, FilesError, FoundFile};
 use crate::settings::DatabaseSettings;
@@ -19,7 +20,7 @@ use crate::source::{self, Pieces, Source};
 /// Files above this many bytes come in pieces.
 const WHOLE: u64 = 1024 * 1024;
 
-/// Files above this many bytes are not explained: many variants of all of their text would have to be held.
+/// Files above this many bytes are explained while they go by: other variants of all of their text would have to be held.
 const EXPLAINED: u64 = 4 * WHOLE;
 
 impl ScriptSet {
@@ -85,6 +86,22 @@ impl ScriptSet {
         compared.map_err(|error| SetError::of_source(error, &self.script(id).script))
     }
 
+    /// The same for people to see, without these values and what else looks like a secret.
+    pub(crate) fn shown(&self, id: ScriptId, secrets: Vec<String>) -> Result<ShownSql, SetError> {
+        let (script, path) = (self.script(id), self.path(id));
+        let (_, length) = files::open(path)?;
+        if length <= WHOLE {
+            return Ok(ShownSql::whole(&self.text(id)?, &secrets));
+        }
+        Ok(ShownSql::large(Large {
+            path: path.clone(),
+            encoding: self.encoding_of(&script.conf, &script.script, path)?,
+            raw_checksum: script.raw_checksum,
+            placeholders: self.replaces(script).then(|| self.placeholders_of(path)),
+            secrets,
+        }))
+    }
+
     /// The same as one text.
     pub fn text(&self, id: ScriptId) -> Result<String, SetError> {
         self.source(id)?.text().map_err(|error| SetError::of_source(error, &self.script(id).script))
@@ -120,7 +137,7 @@ impl ScriptSet {
     pub fn explain(&self, id: ScriptId, recorded: i32) -> Result<Option<Difference>, FilesError> {
         let (file, length) = files::open(self.path(id))?;
         if length > EXPLAINED {
-            return Ok(None);
+            return source::explain(file, recorded);
         }
         let bytes = files::read_all(file, length)?;
         if let Some(difference) = explain::explain(recorded, &bytes) {
