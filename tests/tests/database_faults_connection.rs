@@ -145,7 +145,8 @@ fn row_9_a_restart_between_two_scripts_loses_nothing_and_the_next_run_goes_on_th
     server.stop("fast");
     server.start(&[]);
     proxy.release();
-    running.wait(MINUTE).expect_code(4);
+    let ended = running.wait(MINUTE).expect_code(7);
+    assert!(ended.says("nothing of it was kept"), "{}", ended.said());
     assert_eq!(server.ask("SELECT max(version) FROM flyway_schema_history"), "1");
     run(&mut on(&server, &project, &[]), MINUTE).expect_code(0);
     assert_each_once(|sql| server.ask(sql), 3);

@@ -90,12 +90,24 @@ pub struct SessionFacts {
     pub read_only: bool,
 }
 
+/// What is known of a script's transaction that was committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// How long it took by the server's clock, as its row says, where the server was asked.
+    pub millis: Option<u64>,
+    /// What became of the lock, where it was kept for another script.
+    pub kept: Option<Unlocked>,
+}
+
 /// A script's transaction did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum FinishError {
     /// The transaction was over before: the script ended it itself, and what it did is committed.
     #[error("the script ended its transaction itself")]
     NotOurs,
+    /// Somebody forbade it ([`crate::Veto`]): nothing is kept.
+    #[error("the transaction must not be committed any more")]
+    Vetoed,
     /// A deferred constraint or the COMMIT was refused: nothing is kept.
     #[error("the transaction could not be committed")]
     Rejected(#[source] DatabaseError),

@@ -1,4 +1,4 @@
-//! Cancelling what a session is doing, from another task.
+//! Cancelling what a session is doing, and forbidding what it is about to do, from another task.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,15 +35,39 @@ impl Canceller {
                 (target, application_name, statement)
             }
         };
-        let settings = ConnectSettings {
-            attempt_timeout: Duration::from_secs(3),
-            ..ConnectSettings::once(application_name.clone())
-        };
-        let mut session = Session::connect(target, &settings, |_| {}).await?;
-        session.query(statement).await?;
-        session.close().await;
+        ask_beside(target, application_name, statement).await?.close().await;
         Ok(())
     }
+}
+
+/// Forbids that the transaction of a session is committed by [`Session::send_end`], although that may be on its way.
+#[derive(Clone, Debug)]
+pub struct Veto {
+    target: Box<Target>,
+    application_name: String,
+    statement: String,
+}
+
+impl Veto {
+    /// Forbids it as long as the session that is returned lives. A COMMIT that was there before is waited for.
+    pub async fn hold(&self) -> Result<Session, CancelError> {
+        ask_beside(&self.target, &self.application_name, &self.statement).await
+    }
+}
+
+/// A word to the server on a connection of its own.
+async fn ask_beside(
+    target: &Target,
+    application_name: &str,
+    statement: &str,
+) -> Result<Session, CancelError> {
+    let settings = ConnectSettings {
+        attempt_timeout: Duration::from_secs(3),
+        ..ConnectSettings::once(application_name.to_owned())
+    };
+    let mut session = Session::connect(target, &settings, |_| {}).await?;
+    session.query(statement).await?;
+    Ok(session)
 }
 
 /// A statement could not be cancelled.
@@ -58,6 +82,16 @@ pub enum CancelError {
 }
 
 impl Session {
+    /// Something with which another task can forbid what this session is about to do, where that can be sent ahead.
+    pub fn veto(&self) -> Option<Veto> {
+        let Engine::Postgres(engine) = &self.engine else { return None };
+        Some(Veto {
+            target: Box::new(self.target.clone()),
+            application_name: self.application_name.clone(),
+            statement: engine.veto_statement(),
+        })
+    }
+
     /// Something with which another task can cancel what this session is doing.
     pub fn canceller(&self) -> Canceller {
         let by_statement = |statement| {

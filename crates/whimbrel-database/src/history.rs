@@ -3,10 +3,11 @@
 use whimbrel_migration::history::{HistoryRow, NewRow};
 use whimbrel_migration::sql::{self, TableName};
 
-use crate::answers::{FinishError, Row, single};
-use crate::engine::on_engine;
+use crate::answers::{FinishError, Finished, Row, single};
+use crate::engine::{Engine, on_engine};
 use crate::error::{Condition, DatabaseError, NotAHistory};
 use crate::session::Session;
+use crate::statement::not_ahead;
 use crate::transaction::TransactionId;
 
 impl Session {
@@ -51,6 +52,31 @@ impl Session {
     ) -> Result<(), FinishError> {
         let insert = sql::insert_row(table, row, self.installed_by.as_deref());
         on_engine!(&mut self.engine, engine => engine.finish(begun, &insert).await)
+    }
+
+    /// Sends what a script's transaction ends with behind statements whose answers are still to come, as
+    /// [`Session::commit_with_row`] does it; the row's execution time is taken by the server. `keeps_lock`: the lock is kept
+    /// for another script, and the session is made as good as new. What came of it is told by [`Session::end`], after those
+    /// answers. Only where [`crate::Capabilities::sends_ahead`] says so.
+    pub async fn send_end(
+        &mut self,
+        table: &TableName,
+        row: &NewRow,
+        keeps_lock: bool,
+    ) -> Result<(), DatabaseError> {
+        let insert = sql::postgres::insert_row_with_age(table, row, self.installed_by.as_deref());
+        match &mut self.engine {
+            Engine::Postgres(engine) => engine.send_end(&insert, keeps_lock.then_some(table)).await,
+            Engine::MySql(_) | Engine::Sqlite(_) => Err(not_ahead()),
+        }
+    }
+
+    /// What came of [`Session::send_end`].
+    pub async fn end(&mut self) -> Result<Finished, FinishError> {
+        match &mut self.engine {
+            Engine::Postgres(engine) => engine.end().await,
+            Engine::MySql(_) | Engine::Sqlite(_) => Err(FinishError::Rejected(not_ahead())),
+        }
     }
 
     /// Whether the schema exists.

@@ -26,10 +26,10 @@ mod target;
 mod transaction;
 
 pub use answers::{
-    Blocker, ExecuteError, Executed, FinishError, IndexState, LockHolder, Notice, Row, SessionFacts,
-    StatementLimits, TableFacts, Unlocked,
+    Blocker, ExecuteError, Executed, FinishError, Finished, IndexState, LockHolder, Notice, Row,
+    SessionFacts, StatementLimits, TableFacts, Unlocked,
 };
-pub use cancel::{CancelError, Canceller};
+pub use cancel::{CancelError, Canceller, Veto};
 pub use connecting::{ConnectRetry, ConnectSettings};
 pub use engine::Capabilities;
 pub use error::{

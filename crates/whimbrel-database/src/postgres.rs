@@ -10,6 +10,7 @@
 
 mod clean;
 mod driver;
+mod ending;
 mod hygiene;
 mod inspect;
 mod limits;
@@ -20,8 +21,7 @@ use std::time::Duration;
 use whimbrel_migration::dialect::Dialect;
 
 use self::driver::{Answer, CopyReady, Driver, Wanted, outcome};
-use self::lock::RESET_ROLE;
-use crate::answers::{FinishError, Outcome, Row, SessionFacts, single, values};
+use crate::answers::{Outcome, Row, SessionFacts, single, values};
 use crate::error::{BoxError, ConnectErrorKind, DatabaseError};
 use crate::target::{Endpoint, Target};
 use crate::transaction::{RolledBack, TransactionFate, TransactionId};
@@ -43,6 +43,8 @@ pub(crate) struct Postgres {
     checks_client: bool,
     /// A transaction whose BEGIN has not been answered yet.
     begun: Option<TransactionId>,
+    /// Whether a word about the lock comes behind the end of the transaction that is under way.
+    keeps_lock: bool,
 }
 
 const FACTS: &str = "SELECT pg_catalog.pg_backend_pid(), current_user, pg_catalog.current_database(), \
@@ -72,6 +74,7 @@ impl Postgres {
             beginning: None,
             checks_client: false,
             begun: None,
+            keeps_lock: false,
         };
         Ok((session, facts))
     }
@@ -164,47 +167,6 @@ impl Postgres {
         self.plain("ROLLBACK").await.map(|_| RolledBack::Everything)
     }
 
-    pub(crate) async fn begin(&mut self) -> Result<TransactionId, DatabaseError> {
-        self.begin_with_settings("").await
-    }
-
-    /// BEGIN and these settings go with the first statement; their answer is taken before that statement's.
-    async fn begin_with_settings(&mut self, settings: &str) -> Result<TransactionId, DatabaseError> {
-        self.driver.catch_up().await?;
-        self.driver.send(&format!("BEGIN; {settings}SELECT pg_catalog.txid_current()")).await?;
-        let begun = TransactionId::default();
-        self.begun = Some(begun.clone());
-        Ok(begun)
-    }
-
-    /// First the deferred constraints are checked under the script's own role; then the row is written under the login
-    /// role and its settings, whatever the script did to them, but only if the transaction is the one that was begun.
-    /// COMMIT goes along: behind an error it is a ROLLBACK. Its outcome may stay unknown.
-    pub(crate) async fn finish(&mut self, begun: &TransactionId, insert: &str) -> Result<(), FinishError> {
-        // A script without statements has not waited for anything yet.
-        self.settle_begin().await.map_err(FinishError::Rejected)?;
-        // A division by zero stops the whole query before anything of it is done outside of the transaction. Triggers of
-        // deferred constraints need the script's own search path: what is asked before them names its operators.
-        let guard = format!(
-            "SELECT 1 OPERATOR(pg_catalog./) CASE WHEN pg_catalog.txid_current_if_assigned() OPERATOR(pg_catalog.=) {} \
-             THEN 1 ELSE 0 END",
-            begun.number()
-        );
-        let beginning = self.beginning_statement();
-        let text =
-            format!("{guard}; SET CONSTRAINTS ALL IMMEDIATE; {RESET_ROLE}; RESET ALL; {beginning}{insert}");
-        let [written, committed] =
-            self.driver.ask_all([&text, "COMMIT"]).await.map_err(FinishError::CommitLost)?;
-        match (written.error, written.completed) {
-            (None, _) => FinishError::of_commit(committed.rows()),
-            (Some(error), _) if error.is_connection_lost() => Err(FinishError::CommitLost(error)),
-            (Some(error), 0) if error.sqlstate() == Some("22012") => Err(FinishError::NotOurs),
-            // The guard went through, and the constraints did not.
-            (Some(error), 0 | 1) => Err(FinishError::Rejected(error)),
-            (Some(error), _) => Err(FinishError::RowRefused(error)),
-        }
-    }
-
     /// Several statements in one simple query are one transaction already; BEGIN and COMMIT say so.
     pub(crate) async fn transaction(&mut self, statements: &[String]) -> Result<(), DatabaseError> {
         let text = format!("BEGIN; {}; COMMIT", statements.join(";\n"));
@@ -227,7 +189,12 @@ impl Postgres {
         if number == 0 {
             return Ok(TransactionFate::Unknown);
         }
-        let rows = self.query(&format!("SELECT pg_catalog.txid_status({number})")).await?;
+        let rows = match self.query(&format!("SELECT pg_catalog.txid_status({number})")).await {
+            Ok(rows) => rows,
+            // The server crashed, and nothing of a transaction of this number had come to the disk: "in the future".
+            Err(error) if error.sqlstate() == Some("22023") => return Ok(TransactionFate::RolledBack),
+            Err(error) => return Err(error),
+        };
         Ok(match single(&rows).as_deref() {
             Some("committed") => TransactionFate::Committed,
             Some("aborted") => TransactionFate::RolledBack,

@@ -59,6 +59,6 @@ fn no_copy() -> DatabaseError {
     DatabaseError::Protocol("COPY … FROM STDIN is PostgreSQL's".into())
 }
 
-fn not_ahead() -> DatabaseError {
+pub(crate) fn not_ahead() -> DatabaseError {
     DatabaseError::Protocol("this engine takes one statement at a time".into())
 }

@@ -1,5 +1,6 @@
 //! The work on one database: open it, plan, apply, and tell.
 
+mod at_once;
 mod baseline;
 mod beginning;
 mod callbacks;
@@ -82,6 +83,8 @@ pub struct Engine<'a> {
     attempts: retrying::Attempts,
     /// When we last looked whether somebody else waits for the lock.
     looked_for_others: std::time::Instant,
+    /// What became of the lock that was kept behind the last script.
+    kept: Option<whimbrel_database::Unlocked>,
     /// What was run so far, the failed one included.
     ran: Vec<ScriptRecord>,
     /// The ranks of the rows that were written.

@@ -55,6 +55,11 @@ impl Patience {
         }
     }
 
+    /// Until a signal asks us to stop.
+    pub async fn asked(mut self) {
+        self.stop.asked(Urgency::Finish).await;
+    }
+
     /// Sleeps, unless there is a reason to stop.
     pub async fn sleep(&mut self, time: Duration) -> Result<(), Stopped> {
         let time = match self.deadline {

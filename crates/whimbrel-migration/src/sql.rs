@@ -179,10 +179,12 @@ pub fn is_true(text: &str) -> bool {
 
 /// Writes a row; without a name `installed_by` is the user as Flyway asks for it.
 pub fn insert_row(table: &TableName, row: &NewRow, installed_by: Option<&str>) -> String {
-    let columns = COLUMNS.iter().filter(|name| **name != "installed_on");
-    let columns: Vec<String> = columns.map(|name| quote_identifier(table.dialect, name)).collect();
-    let values: Vec<String> =
-        row_values(table.dialect, row, installed_by).into_iter().map(|(_, v)| v).collect();
+    insert_values(table, row_values(table.dialect, row, installed_by))
+}
+
+fn insert_values(table: &TableName, values: [(&'static str, String); 9]) -> String {
+    let (columns, values): (Vec<String>, Vec<String>) =
+        values.into_iter().map(|(name, value)| (quote_identifier(table.dialect, name), value)).unzip();
     format!("INSERT INTO {} ({}) VALUES ({})", table.quoted(), columns.join(", "), values.join(", "))
 }
 

@@ -110,7 +110,12 @@ impl Driver {
         for query in queries {
             self.send(query).await?;
         }
-        let mut answers = queries.map(|_| Answer::default());
+        self.answers().await
+    }
+
+    /// The answers to the oldest queries under way.
+    pub(crate) async fn answers<const N: usize>(&mut self) -> Result<[Answer; N], DatabaseError> {
+        let mut answers = [(); N].map(|()| Answer::default());
         let mut lost: Option<String> = None;
         for into in &mut answers {
             if let Some(why) = &lost {

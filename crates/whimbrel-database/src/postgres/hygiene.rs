@@ -59,12 +59,6 @@ impl Postgres {
         Ok(())
     }
 
-    /// What the session begins with, to be put before another statement.
-    pub(super) fn beginning_statement(&self) -> String {
-        // A comment may be at its end.
-        self.beginning.as_ref().map(|sql| format!("{sql}\n; ")).unwrap_or_default()
-    }
-
     /// Puts the session into the state that every script finds: own role, own settings, nothing left open.
     pub(crate) async fn reset(&mut self) -> Result<(), DatabaseError> {
         self.plain(&format!("{RESET_ROLE}; {}", self.reset_statements())).await.map(drop)

@@ -13,7 +13,7 @@ impl Postgres {
         &mut self,
         limits: &StatementLimits,
     ) -> Result<TransactionId, DatabaseError> {
-        self.begin_with_settings(&settings(limits, true)).await
+        self.begin_marked(&settings(limits, true)).await
     }
 
     /// Sets limits for the session.

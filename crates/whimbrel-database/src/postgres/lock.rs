@@ -36,7 +36,7 @@ impl Postgres {
     ) -> Result<(Unlocked, Option<Vec<Row>>), DatabaseError> {
         let (lock, read) = self.locking_and_reading(table, installed_rank);
         let [given, taken, rows] = self.driver.ask_all([&self.unlocking(table), &lock, &read]).await?;
-        let unlocked = self.unlocked(&given.rows()?);
+        let unlocked = self.unlocked_by(&given.rows()?);
         Ok((unlocked, if is_taken(&taken.rows()?) { Some(rows.rows()?) } else { None }))
     }
 
@@ -87,7 +87,7 @@ impl Postgres {
     /// Gives the lock back and makes the session as good as new, in one round trip.
     pub(crate) async fn unlock_and_reset(&mut self, table: &TableName) -> Result<Unlocked, DatabaseError> {
         let rows = self.plain(&self.unlocking(table)).await?;
-        Ok(self.unlocked(&rows))
+        Ok(self.unlocked_by(&rows))
     }
 
     fn unlocking(&self, table: &TableName) -> String {
@@ -100,8 +100,13 @@ impl Postgres {
         )
     }
 
-    fn unlocked(&self, rows: &[Row]) -> Unlocked {
-        let Some([backend, held]) = rows.first().map(Vec::as_slice) else { return Unlocked::Lost };
+    fn unlocked_by(&self, rows: &[Row]) -> Unlocked {
+        rows.first().map_or(Unlocked::Lost, |row| self.unlocked(row))
+    }
+
+    /// What it means that this backend said so of the lock.
+    pub(super) fn unlocked(&self, answer: &[Option<String>]) -> Unlocked {
+        let [backend, held, ..] = answer else { return Unlocked::Lost };
         let same_backend = backend.as_deref() == Some(self.backend.to_string().as_str());
         match held.as_deref() {
             _ if !same_backend => Unlocked::OtherBackend,

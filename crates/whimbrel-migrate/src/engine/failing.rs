@@ -66,6 +66,15 @@ impl FailedStatement {
         Self { line, column, statement_line: statement.place.line, excerpt, notes: Vec::new(), error }
     }
 
+    /// What there is to say of a COMMIT that was not answered and turns out to have done nothing.
+    pub(super) fn commit_lost(error: DatabaseError) -> Self {
+        Self::at_line(
+            1,
+            error,
+            "the connection was lost during COMMIT; the server says that it was rolled back",
+        )
+    }
+
     /// An error that belongs to no statement of the script.
     pub(super) fn at_line(line: u64, error: DatabaseError, note: &str) -> Self {
         Self {

@@ -52,7 +52,7 @@ impl Engine<'_> {
         match (self.session.commit().await, done.last()) {
             (Err(error), Some((_, row))) if error.is_connection_lost() => {
                 let row = row.clone();
-                self.settle_commit(last.id, &begun, &row, error).await?;
+                self.settle_commit(last.id, &begun, &row, FailedStatement::commit_lost(error)).await?;
             }
             (Err(error), _) => {
                 let note = "this came up when the group was committed";

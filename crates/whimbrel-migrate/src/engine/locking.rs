@@ -119,9 +119,22 @@ impl Engine<'_> {
     }
 
     /// Between two scripts: gives the lock back, cleans the session, and takes the lock like [`Engine::lock_and_read`]. It is
-    /// left alone for a while if somebody else tries to get it: the moment between is too short to be met by chance.
+    /// left alone for a while if somebody else tries to get it: the moment between is too short to be met by chance. So it
+    /// may as well be kept, for as long as nobody was looked for.
     pub(super) async fn relock_and_read(&mut self, above: Option<i32>) -> Result<Vec<HistoryRow>, Failure> {
         let may_go_on = self.patience.check();
+        match self.kept.take() {
+            // Nobody else had it meanwhile: what is known of the history is what is there.
+            Some(Unlocked::Held) if may_go_on.is_ok() => return Ok(Vec::new()),
+            Some(Unlocked::Held) | None => {}
+            Some(lost) => {
+                let judged = self.judge_unlocked(lost);
+                self.unlock_quietly().await;
+                judged?;
+                may_go_on?;
+                return self.lock_and_read(above).await;
+            }
+        }
         let is_awaited = may_go_on.is_ok() && self.is_awaited().await?;
         let Some(rank) = above.filter(|_| may_go_on.is_ok() && !is_awaited) else {
             self.unlock().await?;
@@ -148,12 +161,16 @@ impl Engine<'_> {
 
     /// Whether somebody else tries to get the lock. Looked at once in a while.
     async fn is_awaited(&mut self) -> Result<bool, Failure> {
-        if self.looked_for_others.elapsed() < LOOK {
+        if !self.is_look_due() {
             return Ok(false);
         }
         self.looked_for_others = Instant::now();
         let is_awaited = self.session.is_awaited(&self.table).await;
         is_awaited.map_err(Failure::database("look who waits for the lock"))
+    }
+
+    pub(super) fn is_look_due(&self) -> bool {
+        self.looked_for_others.elapsed() >= LOOK
     }
 
     /// Gives the lock back after a failure, which must not be hidden by another one.

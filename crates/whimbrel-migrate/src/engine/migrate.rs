@@ -228,7 +228,8 @@ impl Engine<'_> {
         if course.plan.skip_executing {
             self.skip_step(&step, rank).await?;
         } else {
-            self.run_step(&step, rank, resumes).await?;
+            let is_followed = course.next + 1 < course.plan.steps.len();
+            self.run_step(&step, rank, resumes, is_followed).await?;
         }
         self.recorded_ranks.push(rank);
         course.next += 1;
@@ -236,10 +237,16 @@ impl Engine<'_> {
         Ok(course.next < course.plan.steps.len())
     }
 
-    async fn run_step(&mut self, step: &Step, rank: i32, resumes: Option<Progress>) -> Result<(), Failure> {
+    async fn run_step(
+        &mut self,
+        step: &Step,
+        rank: i32,
+        resumes: Option<Progress>,
+        is_followed: bool,
+    ) -> Result<(), Failure> {
         let started = std::time::Instant::now();
         let row = NewRow::of_script(self.set.script(step.id), rank, 0, true);
-        let ran = self.run_script(&Work::step(step, row), resumes).await;
+        let ran = self.run_script(&Work::step(step, row, is_followed), resumes).await;
         let millis = *ran.as_ref().unwrap_or(&super::transactional::millis(started));
         if let Err(failure) = ran {
             if self.may_try_again(&failure) {

@@ -82,6 +82,7 @@ impl<'a> Engine<'a> {
             timeouts: common.timeouts,
             attempts: Default::default(),
             looked_for_others: Instant::now(),
+            kept: None,
             ran: Vec::new(),
             recorded_ranks: Vec::new(),
             version: None,

@@ -185,7 +185,8 @@ impl Engine<'_> {
             Ok(()) => Ok(()),
             Err(error) if error.is_connection_lost() => {
                 // Whose transaction it was is not known; the history tells.
-                self.settle_commit(work.id, &TransactionId::default(), &row, error).await
+                let failed = FailedStatement::commit_lost(error);
+                self.settle_commit(work.id, &TransactionId::default(), &row, failed).await
             }
             Err(error) => {
                 let note = "this came up at the end of the script, when its last transaction was committed";

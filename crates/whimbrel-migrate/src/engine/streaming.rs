@@ -23,7 +23,7 @@ const BYTES_AHEAD: usize = 48 * 1024;
 
 /// Statements whose answers are to come.
 #[derive(Default)]
-struct Ahead {
+pub(super) struct Ahead {
     places: VecDeque<StatementPlace>,
     bytes: usize,
 }
@@ -53,15 +53,26 @@ impl Engine<'_> {
 
     async fn run_ahead(&mut self, id: ScriptId, statements: &mut Statements) -> Result<(), Interruption> {
         let mut ahead = Ahead::default();
+        self.send_statements(id, statements, &mut ahead).await?;
+        self.fetch_answers(id, &mut ahead).await
+    }
+
+    /// Sends all statements. Those that are still ahead are to be fetched.
+    pub(super) async fn send_statements(
+        &mut self,
+        id: ScriptId,
+        statements: &mut Statements,
+        ahead: &mut Ahead,
+    ) -> Result<(), Interruption> {
         while let Some(part) = statements.next_statement()? {
             if part.effect == Effect::CopyFromStdin {
-                self.fetch_answers(id, &mut ahead).await?;
+                self.fetch_answers(id, ahead).await?;
                 self.copy(id, &part.place, statements).await?;
             } else {
-                self.send_ahead(id, part.place, &mut ahead).await?;
+                self.send_ahead(id, part.place, ahead).await?;
             }
         }
-        self.fetch_answers(id, &mut ahead).await
+        Ok(())
     }
 
     /// Runs the statements one after the other, each with its callbacks.
@@ -126,12 +137,16 @@ impl Engine<'_> {
                 Ok(())
             }
             Ended::With(Err(error)) => Err(self.failed(&place, error, &[])),
-            Ended::Never => Err(self.never()),
+            Ended::Never => Err(self.stopped()),
         }
     }
 
     /// Waits until everything that is under way is answered.
-    async fn fetch_answers(&mut self, id: ScriptId, ahead: &mut Ahead) -> Result<(), Interruption> {
+    pub(super) async fn fetch_answers(
+        &mut self,
+        id: ScriptId,
+        ahead: &mut Ahead,
+    ) -> Result<(), Interruption> {
         while let Some(place) = ahead.places.pop_front() {
             let canceller = self.session.canceller();
             let watch = self.lock_watch();
@@ -162,7 +177,7 @@ impl Engine<'_> {
         match self.patience.let_end(&canceller, self.session.copy_data(data)).await {
             Ended::With(Ok(())) => Ok(()),
             Ended::With(Err(error)) => Err(self.failed(place, error, &[])),
-            Ended::Never => Err(self.never()),
+            Ended::Never => Err(self.stopped()),
         }
     }
 
@@ -189,25 +204,28 @@ impl Engine<'_> {
                 self.say_notices(id, &notices);
                 Err(self.failed(place, error, seen))
             }
-            Ended::Never => Err(self.never()),
+            Ended::Never => Err(self.stopped()),
         }
     }
 
     fn failed(&self, place: &StatementPlace, error: DatabaseError, seen: &[String]) -> Interruption {
-        let cancelled = error.server().is_some_and(ServerError::is_cancelled);
-        match self.patience.check() {
-            Err(stopped) if cancelled => Interruption::Stopped(stopped),
-            _ => {
-                let mut failed = FailedStatement::new(place, error, &self.settings);
-                if is_about_waiting(&failed.error) {
-                    failed.notes.extend(seen.iter().map(|who| format!("it waited for {who}")));
-                }
-                Interruption::Statement(Box::new(failed))
-            }
+        if self.is_our_cancel(&error) {
+            return self.stopped();
         }
+        let mut failed = FailedStatement::new(place, error, &self.settings);
+        if is_about_waiting(&failed.error) {
+            failed.notes.extend(seen.iter().map(|who| format!("it waited for {who}")));
+        }
+        Interruption::Statement(Box::new(failed))
     }
 
-    fn never(&self) -> Interruption {
+    /// Whether this is what a statement says that we cancelled.
+    pub(super) fn is_our_cancel(&self, error: &DatabaseError) -> bool {
+        error.server().is_some_and(ServerError::is_cancelled) && self.patience.check().is_err()
+    }
+
+    /// We were asked to stop, and did.
+    pub(super) fn stopped(&self) -> Interruption {
         Interruption::Stopped(self.patience.check().err().unwrap_or(Stopped::Deadline))
     }
 }

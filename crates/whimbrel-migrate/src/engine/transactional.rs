@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use whimbrel_database::{Condition, FinishError, TransactionFate, TransactionId};
+use whimbrel_database::{Condition, DatabaseError, FinishError, TransactionFate, TransactionId};
 use whimbrel_migration::history::NewRow;
 use whimbrel_migration::plan::RunMode;
 use whimbrel_migration::script::ScriptId;
@@ -37,6 +37,9 @@ impl Engine<'_> {
             }
             Err(error) => return Err(Failure::database("begin a transaction")(error)),
         };
+        if let Some(veto) = self.goes_at_once(id) {
+            return self.run_at_once(work, &begun, source, veto).await;
+        }
         let (ran, lines) = self.run_with_callbacks(work, source).await;
         let ran = match ran {
             Ok(()) => self.patience.check().map_err(Interruption::Stopped),
@@ -56,24 +59,41 @@ impl Engine<'_> {
         lines: u64,
         millis: u64,
     ) -> Result<(), Failure> {
-        let (id, row) = (work.id, work.applied(millis));
-        match self.session.commit_with_row(begun, &self.table, &row).await {
+        match self.session.commit_with_row(begun, &self.table, &work.applied(millis)).await {
             Ok(()) => Ok(()),
-            Err(FinishError::CommitLost(error)) => {
+            Err(error) => self.not_finished(work, begun, lines, error).await,
+        }
+    }
+
+    /// What it means that a script's transaction did not come to its end. Sometimes it did all the same.
+    pub(super) async fn not_finished(
+        &mut self,
+        work: &Work<'_>,
+        begun: &TransactionId,
+        lines: u64,
+        error: FinishError,
+    ) -> Result<(), Failure> {
+        let id = work.id;
+        match error {
+            FinishError::CommitLost(error) => {
                 tracing::info!(target: "whimbrel", "the connection was lost during COMMIT: {error}");
-                self.settle_commit(id, begun, &row, error).await
+                self.settle_commit(id, begun, &work.applied(0), FailedStatement::commit_lost(error)).await
             }
-            Err(FinishError::Rejected(error)) => {
+            FinishError::Vetoed => Err(self.roll_back(id, self.stopped()).await),
+            FinishError::Rejected(error) | FinishError::RowRefused(error) if self.is_our_cancel(&error) => {
+                Err(self.roll_back(id, self.stopped()).await)
+            }
+            FinishError::Rejected(error) => {
                 let note = "this came up at the end of the script, when deferred constraints were checked";
                 let failed = FailedStatement::at_line(lines, error, note);
                 Err(self.roll_back(id, Interruption::Statement(Box::new(failed))).await)
             }
-            Err(FinishError::RowRefused(error)) if error.is_undefined_table() => {
+            FinishError::RowRefused(error) if error.is_undefined_table() => {
                 let note = "the history table is gone: the script dropped or renamed it";
                 let failed = FailedStatement::at_line(lines, error, note);
                 Err(self.roll_back(id, Interruption::Statement(Box::new(failed))).await)
             }
-            Err(FinishError::RowRefused(error)) => {
+            FinishError::RowRefused(error) => {
                 if let Err(error) = self.session.rollback().await {
                     tracing::debug!(target: "whimbrel", "no rollback was needed: {error}");
                 }
@@ -81,8 +101,8 @@ impl Engine<'_> {
                 let what = format!("write the history row of {script}, so that nothing of it was kept");
                 Err(Failure::database(what)(error))
             }
-            Err(FinishError::NotOurs) => {
-                let error = whimbrel_database::DatabaseError::Protocol(FinishError::NotOurs.into());
+            FinishError::NotOurs => {
+                let error = DatabaseError::Protocol(FinishError::NotOurs.into());
                 let failed = FailedStatement::at_line(lines, error, "no history row was written");
                 Err(self.script_failure(id, RunMode::InTransaction, failed, Kept::ItsOwn))
             }
@@ -179,22 +199,24 @@ impl Engine<'_> {
         self.script_failure(id, RunMode::InTransaction, failed, Kept::Nothing)
     }
 
-    /// The connection was lost during COMMIT: another session asks what became of it.
+    /// The connection was lost when COMMIT may have been on its way: another session asks what became of it. `failed` is
+    /// what there is to say if nothing did.
     pub(super) async fn settle_commit(
         &mut self,
         id: ScriptId,
         begun: &TransactionId,
         row: &NewRow,
-        error: whimbrel_database::DatabaseError,
+        failed: FailedStatement,
     ) -> Result<(), Failure> {
         let script = self.set.script(id).script.clone();
         let unknown =
             |failure: Failure| Failure::CommitUnknown { script: script.clone(), source: Box::new(failure) };
+        let before = self.session.facts().backend;
         self.reconnect().await.map_err(unknown)?;
         let started = Instant::now();
         let fate = loop {
             let ask = Failure::database("ask what became of the transaction");
-            let fate = self.session.fate_of(begun).await.map_err(ask).map_err(unknown)?;
+            let fate = self.fate_of(begun, before).await.map_err(ask).map_err(unknown)?;
             if fate != TransactionFate::InProgress || started.elapsed() >= FATE_PATIENCE {
                 break fate;
             }
@@ -203,7 +225,11 @@ impl Engine<'_> {
         let is_committed = match fate {
             TransactionFate::Committed => true,
             TransactionFate::RolledBack => false,
-            TransactionFate::InProgress | TransactionFate::Unknown => {
+            TransactionFate::InProgress => {
+                let still = DatabaseError::ConnectionLost("the server still works on it".into());
+                return Err(unknown(Failure::database("learn what became of the transaction")(still)));
+            }
+            TransactionFate::Unknown => {
                 let rows = self.rows().await.map_err(unknown)?.unwrap_or_default();
                 rows.iter()
                     .any(|there| there.installed_rank == row.installed_rank && there.script == row.script)
@@ -213,9 +239,23 @@ impl Engine<'_> {
             self.say(Level::Warn, Event::Notice, &format!("{script}: the COMMIT had gone through"));
             return Ok(());
         }
-        let note = "the connection was lost during COMMIT; the server says that it was rolled back";
-        let failed = FailedStatement::at_line(1, error, note);
         Err(self.script_failure(id, RunMode::InTransaction, failed, Kept::Nothing))
+    }
+
+    /// What became of a transaction of the session that was this backend. Its number may never have come to us: then it is
+    /// not over as long as that session has the lock.
+    async fn fate_of(
+        &mut self,
+        begun: &TransactionId,
+        backend: i32,
+    ) -> Result<TransactionFate, DatabaseError> {
+        let fate = self.session.fate_of(begun).await?;
+        if fate != TransactionFate::Unknown {
+            return Ok(fate);
+        }
+        let holder = self.session.lock_holder(&self.table).await?;
+        let lives = holder.is_some_and(|holder| holder.backend == backend);
+        Ok(if lives { TransactionFate::InProgress } else { TransactionFate::Unknown })
     }
 }
 

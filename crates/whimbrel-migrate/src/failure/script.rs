@@ -95,6 +95,9 @@ impl ScriptFailure {
             Kept::Nothing if self.run != RunMode::InTransaction => {
                 "correct what stopped it and run migrate again; or run repair, then change the script"
             }
+            Kept::Nothing if self.error.is_connection_lost() => {
+                "look after the server, then run migrate again: it begins with this script"
+            }
             Kept::Nothing => "correct the script and run migrate again",
             Kept::Statements { .. } => {
                 "correct what stopped it and run migrate again: it goes on with this statement; to change the script \
@@ -107,6 +110,7 @@ impl ScriptFailure {
     /// A version that is half taken back still counts as applied.
     fn undo_hint(&self) -> &'static str {
         match self.kept {
+            Kept::Nothing if self.error.is_connection_lost() => "look after the server, then run undo again",
             Kept::Nothing => "correct the script and run undo again",
             Kept::Statements { .. } => {
                 "correct what stopped it and run undo again: it goes on with this statement; a script that was changed \

@@ -1,6 +1,6 @@
 //! PostgreSQL: quoting, the history table, and the key of the lock.
 
-use super::{TableName, insert_row, java_hash};
+use super::{TableName, insert_row, insert_values, java_hash, row_values};
 use crate::history::NewRow;
 
 /// `"name"` with inner quotes doubled.
@@ -20,6 +20,16 @@ pub fn quote_literal(text: &str) -> String {
 pub fn lock_key(table: &TableName) -> i64 {
     const FLYWAY: i64 = 0x466C_7977_6179;
     FLYWAY + i64::from(java_hash(&table.quoted()))
+}
+
+/// Writes the row of a script into its transaction, and tells what `execution_time` it has: the transaction's age in
+/// milliseconds. Operators and types are named with their schema, since others may come first in a search path.
+pub fn insert_row_with_age(table: &TableName, row: &NewRow, installed_by: Option<&str>) -> String {
+    const AGE: &str = "CAST(1000 OPERATOR(pg_catalog.*) pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() \
+         OPERATOR(pg_catalog.-) pg_catalog.transaction_timestamp()) AS pg_catalog.int4)";
+    let values = row_values(table.dialect, row, installed_by)
+        .map(|(name, value)| (name, if name == "execution_time" { AGE.to_owned() } else { value }));
+    format!("{} RETURNING {}", insert_values(table, values), quote_identifier("execution_time"))
 }
 
 /// Whether the schema exists: one row with `t` or `f`.
