@@ -64,18 +64,20 @@ fn row_4_killed_before_the_answer_to_commit_the_next_run_sees_the_row() {
     assert_each_once(|sql| shop.database.ask(sql), 3);
 }
 
-fn commit_cut(cuts: impl Fn(&Message<'_>) -> bool + Send + 'static) -> (Shop, Ended) {
+fn run_cut(rule: impl FnMut(&Message<'_>) -> Act + Send + 'static) -> (Shop, Ended) {
     let shop = counting_shop(3);
     let proxy = MessageProxy::to(&host_and_port());
-    let act = move |message: &Message<'_>| if cuts(message) { Act::Cut } else { Act::Pass };
-    proxy.rule(after_the_row_of("V2__t.sql", act));
+    proxy.rule(rule);
     let ended = run(&mut through(&proxy, &shop.database, &shop), MINUTE);
     (shop, ended)
 }
 
 #[test]
 fn row_5_a_commit_whose_answer_is_lost_is_asked_for_and_the_run_goes_on() {
-    let (shop, ended) = commit_cut(|message| message.completes("COMMIT"));
+    let (shop, ended) = run_cut(after_the_row_of("V2__t.sql", |message| match message.completes("COMMIT") {
+        true => Act::Cut,
+        false => Act::Pass,
+    }));
     let ended = ended.expect_code(0);
     assert!(ended.says("V2__t.sql: the COMMIT had gone through"), "{}", ended.said());
     assert_each_once(|sql| shop.database.ask(sql), 3);
@@ -83,7 +85,11 @@ fn row_5_a_commit_whose_answer_is_lost_is_asked_for_and_the_run_goes_on() {
 
 #[test]
 fn row_5_a_commit_that_never_arrived_is_told_as_rolled_back() {
-    let (shop, ended) = commit_cut(|message| message.is_query_with("COMMIT"));
+    // The row and COMMIT are one message.
+    let (shop, ended) = run_cut(|message| match message.is_query_with("V2__t.sql") {
+        true => Act::Cut,
+        false => Act::Pass,
+    });
     let ended = ended.expect_code(7);
     for part in ["V2__t.sql", "nothing of it was kept", "the server says that it was rolled back"] {
         assert!(ended.says(part), "{part:?} is missing\n{}", ended.said());

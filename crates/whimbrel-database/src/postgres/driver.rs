@@ -65,6 +65,8 @@ pub(crate) struct Answer {
     pub(crate) affected: u64,
     /// How many of its statements went through.
     pub(crate) completed: usize,
+    /// The first word of the last of them (`INSERT`), where rows were wanted.
+    pub(crate) last_command: String,
     /// What the server said meanwhile.
     pub(crate) notices: Vec<Notice>,
     /// The error that ended it.
@@ -110,12 +112,7 @@ impl Driver {
         for query in queries {
             self.send(query).await?;
         }
-        self.answers().await
-    }
-
-    /// The answers to the oldest queries under way.
-    pub(crate) async fn answers<const N: usize>(&mut self) -> Result<[Answer; N], DatabaseError> {
-        let mut answers = [(); N].map(|()| Answer::default());
+        let mut answers = queries.map(|_| Answer::default());
         let mut lost: Option<String> = None;
         for into in &mut answers {
             if let Some(why) = &lost {
@@ -289,8 +286,12 @@ impl Driver {
                 into.rows.push(answer::text_row(&row).map_err(protocol)?);
             }
             Message::CommandComplete(body) => {
-                into.affected += answer::affected(body.tag().map_err(protocol)?);
+                let tag = body.tag().map_err(protocol)?;
+                into.affected += answer::affected(tag);
                 into.completed += 1;
+                if wanted == Wanted::Rows {
+                    tag.split(' ').next().unwrap_or_default().clone_into(&mut into.last_command);
+                }
             }
             // What a script selects or copies to the client is of no interest; LISTEN brings notifications.
             _ => {}

@@ -6,10 +6,10 @@
 
 use whimbrel_migration::sql::{TableName, postgres as sql};
 
+use super::Postgres;
 use super::driver::Wanted;
 use super::lock::RESET_ROLE;
-use super::{Answer, Postgres};
-use crate::answers::{FinishError, Finished, Unlocked, single};
+use crate::answers::{FinishError, Finished, Row, Unlocked, single};
 use crate::error::DatabaseError;
 use crate::transaction::TransactionId;
 
@@ -50,52 +50,51 @@ impl Postgres {
     }
 
     /// First the deferred constraints are checked under the script's own role; then the session is made as good as new, and
-    /// the row is written; but only if the transaction is the one that was begun. COMMIT goes along: behind an error it is
-    /// a ROLLBACK. Where the lock is kept for another script, that goes along too.
+    /// the row is written; but only if the transaction is the one that was begun. Then COMMIT, and where the lock is kept
+    /// for another script, a word about it. All of it is one query: behind an error nothing more is done.
     pub(crate) async fn send_end(
         &mut self,
         insert: &str,
         keeps_lock: Option<&TableName>,
     ) -> Result<(), DatabaseError> {
-        let text = format!(
-            "{}; SET CONSTRAINTS ALL IMMEDIATE; {RESET_ROLE}; {}; {insert}",
+        let mut text = format!(
+            "{}; SET CONSTRAINTS ALL IMMEDIATE; {RESET_ROLE}; {}; {insert}; COMMIT",
             self.guard(),
             self.reset_statements()
         );
-        self.driver.send(&text).await?;
-        self.driver.send("COMMIT").await?;
-        self.keeps_lock = keeps_lock.is_some();
-        match keeps_lock {
-            Some(table) => self.driver.send(&keeping(table)).await,
-            None => Ok(()),
+        if let Some(table) = keeps_lock {
+            text.push_str("; ");
+            text.push_str(&keeping(table));
         }
+        self.keeps_lock = keeps_lock.is_some();
+        self.driver.send(&text).await
     }
 
     /// What came of [`Self::send_end`]. COMMIT's outcome may stay unknown.
     pub(crate) async fn end(&mut self) -> Result<Finished, FinishError> {
         // A script without statements has not waited for anything yet.
         self.settle_begin().await.map_err(FinishError::Rejected)?;
-        let [written, committed] = self.driver.answers().await.map_err(FinishError::CommitLost)?;
-        let millis = match (written.error, written.completed) {
-            (None, _) => written.rows.last().map(std::slice::from_ref).and_then(single),
-            (Some(error), _) if error.is_connection_lost() => return Err(FinishError::CommitLost(error)),
-            (Some(error), 0) if error.sqlstate() == Some("22012") => return Err(FinishError::NotOurs),
-            (Some(error), 0) if error.sqlstate() == Some("2201F") => return Err(FinishError::Vetoed),
-            // The guard went through, and the constraints did not.
-            (Some(error), 0 | 1) => return Err(FinishError::Rejected(error)),
-            (Some(error), _) => return Err(FinishError::RowRefused(error)),
-        };
-        FinishError::of_commit(committed.rows())?;
-        let kept = if std::mem::take(&mut self.keeps_lock) { self.kept().await } else { None };
-        Ok(Finished { millis: millis.and_then(|millis| millis.parse().ok()), kept })
+        let answer = self.driver.answer(Wanted::Rows).await.map_err(FinishError::CommitLost)?;
+        let mut rows = answer.rows;
+        if let Some(error) = answer.error {
+            let ended = refused(error, answer.completed, &answer.last_command);
+            if self.driver.in_transaction() {
+                // An error of its own says more than that nothing of the script is there to be taken back.
+                let _ = self.plain("ROLLBACK").await;
+            }
+            ended?;
+        }
+        let is_kept = std::mem::take(&mut self.keeps_lock) && answer.last_command == "SELECT";
+        let kept = rows.pop_if(|_| is_kept).map(|row| self.kept(&row));
+        let millis = rows.pop().and_then(|row| single(&[row])?.parse().ok());
+        Ok(Finished { millis, kept })
     }
 
-    /// What became of the lock. An error shows again with the next question.
-    async fn kept(&mut self) -> Option<Unlocked> {
-        let answer = self.driver.answer(Wanted::Rows).await.and_then(Answer::rows).ok()?;
-        match answer.first().map(Vec::as_slice) {
-            Some([_, rest @ .., ours]) if ours.as_deref() == Some("t") => Some(self.unlocked(rest)),
-            _ => Some(Unlocked::Lost),
+    /// What became of the lock.
+    fn kept(&self, answer: &Row) -> Unlocked {
+        match answer.as_slice() {
+            [_, rest @ .., ours] if ours.as_deref() == Some("t") => self.unlocked(rest),
+            _ => Unlocked::Lost,
         }
     }
 
@@ -121,6 +120,20 @@ impl Postgres {
     /// The statement by which another session forbids that the script that runs is committed, as long as it lives.
     pub(crate) fn veto_statement(&self) -> String {
         format!("SELECT pg_catalog.pg_advisory_lock({})", self.veto_key())
+    }
+}
+
+/// What an error of the last query means, by what of it went through before.
+fn refused(error: DatabaseError, completed: usize, last_command: &str) -> Result<(), FinishError> {
+    match (completed, last_command) {
+        _ if error.is_connection_lost() && last_command != "COMMIT" => Err(FinishError::CommitLost(error)),
+        (0, _) if error.sqlstate() == Some("22012") => Err(FinishError::NotOurs),
+        (0, _) if error.sqlstate() == Some("2201F") => Err(FinishError::Vetoed),
+        // The guard went through, and the constraints did not; or all went through but COMMIT.
+        (0 | 1, _) | (_, "INSERT") => Err(FinishError::Rejected(error)),
+        // What is wrong behind COMMIT shows again with the next question.
+        (_, "COMMIT") => Ok(()),
+        _ => Err(FinishError::RowRefused(error)),
     }
 }
 
