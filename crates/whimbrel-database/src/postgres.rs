@@ -39,6 +39,8 @@ pub(crate) struct Postgres {
     hides_catalogue: bool,
     /// SQL that the session begins with, again and again.
     beginning: Option<String>,
+    /// Whether the session waits for locks for ever when nothing else is said.
+    waits_for_ever: bool,
     /// Whether the server was asked to watch the connection.
     checks_client: bool,
     /// A transaction whose BEGIN has not been answered yet.
@@ -49,7 +51,8 @@ pub(crate) struct Postgres {
 
 const FACTS: &str = "SELECT pg_catalog.pg_backend_pid(), current_user, pg_catalog.current_database(), \
      pg_catalog.current_schema(), pg_catalog.current_setting('search_path'), \
-     pg_catalog.current_setting('server_version'), pg_catalog.current_setting('transaction_read_only')";
+     pg_catalog.current_setting('server_version'), pg_catalog.current_setting('transaction_read_only'), \
+     pg_catalog.current_setting('lock_timeout')";
 
 impl Postgres {
     /// One attempt to connect to one server.
@@ -60,7 +63,7 @@ impl Postgres {
         timeout: Duration,
     ) -> Result<(Self, SessionFacts), (ConnectErrorKind, BoxError)> {
         let mut driver = Driver::connect(target, endpoint, application_name, timeout).await?;
-        let facts = read_facts(&mut driver).await.map_err(|error| {
+        let (facts, waits_for_ever) = read_facts(&mut driver).await.map_err(|error| {
             let lost = error.is_connection_lost();
             (if lost { ConnectErrorKind::Unreachable } else { ConnectErrorKind::Other }, error.into())
         })?;
@@ -72,6 +75,7 @@ impl Postgres {
             search_path: None,
             hides_catalogue: hygiene::hides_catalogue(&facts.search_path),
             beginning: None,
+            waits_for_ever,
             checks_client: false,
             begun: None,
             keeps_lock: false,
@@ -111,9 +115,7 @@ impl Postgres {
         if let Some(error) = answer.error {
             return Err(error);
         }
-        // Settings answer with rows of their own; the number is the last.
-        let last = answer.rows.last().map(std::slice::from_ref).and_then(single);
-        begun.tell(last.unwrap_or_default());
+        begun.tell(single(&answer.rows).unwrap_or_default());
         Ok(())
     }
 
@@ -213,11 +215,12 @@ impl Postgres {
     }
 }
 
-async fn read_facts(driver: &mut Driver) -> Result<SessionFacts, DatabaseError> {
+/// What was found out, and whether the session waits for locks for ever.
+async fn read_facts(driver: &mut Driver) -> Result<(SessionFacts, bool), DatabaseError> {
     let rows = driver.rows(FACTS).await?;
     let mut next = values(rows.into_iter().next().unwrap_or_default());
     let backend = next().and_then(|pid| pid.parse().ok()).unwrap_or_default();
-    Ok(SessionFacts {
+    let facts = SessionFacts {
         dialect: Dialect::PostgreSql,
         backend,
         user: next().unwrap_or_default(),
@@ -226,5 +229,6 @@ async fn read_facts(driver: &mut Driver) -> Result<SessionFacts, DatabaseError> 
         search_path: next().unwrap_or_default(),
         server_version: next().unwrap_or_default(),
         read_only: next().as_deref() == Some("on"),
-    })
+    };
+    Ok((facts, next().as_deref() == Some("0")))
 }

@@ -52,6 +52,7 @@ use crate::patience::Patience;
 use crate::report::{Event, Level, Reporter};
 use crate::set::{ScriptSet, SetError};
 use crate::settings::{CommonSettings, DatabaseSettings};
+use crate::source::Source;
 use crate::timeouts::Timeouts;
 
 pub use baseline::BaselineReport;
@@ -85,6 +86,8 @@ pub struct Engine<'a> {
     looked_for_others: std::time::Instant,
     /// What became of the lock that was kept behind the last script.
     kept: Option<whimbrel_database::Unlocked>,
+    /// The script that comes next, where it was read while the last one ran.
+    read_ahead: Option<(ScriptId, Source)>,
     /// What was run so far, the failed one included.
     ran: Vec<ScriptRecord>,
     /// The ranks of the rows that were written.

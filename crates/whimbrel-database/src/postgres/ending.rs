@@ -17,24 +17,29 @@ use crate::transaction::TransactionId;
 /// script must not be committed. ("Whimbrel" in ASCII: far away from the keys that others choose.)
 const MARKED: i64 = 0x5768_696d_6272_656c;
 
+/// Words of the guard.
+const VETOED: &str = "whimbrel: vetoed";
+const NOT_OURS: &str = "whimbrel: another transaction";
+
 impl Postgres {
     pub(crate) async fn begin(&mut self) -> Result<TransactionId, DatabaseError> {
-        self.open("", "").await
+        self.open("").await
     }
 
     /// BEGIN for a script: with settings, and marks by which it is known again.
-    pub(super) async fn begin_marked(&mut self, settings: &str) -> Result<TransactionId, DatabaseError> {
+    pub(super) async fn begin_marked(&mut self, settings: &[String]) -> Result<TransactionId, DatabaseError> {
         let marks = format!(
             ", pg_catalog.pg_try_advisory_lock_shared({MARKED}), pg_catalog.pg_try_advisory_lock_shared({MARKED} \
              OPERATOR(pg_catalog.+) pg_catalog.txid_current())"
         );
-        self.open(settings, &marks).await
+        let settings: String = settings.iter().map(|setting| format!(", {setting}")).collect();
+        self.open(&(marks + &settings)).await
     }
 
-    /// BEGIN and all this go with the first statement; their answer is taken before that statement's.
-    async fn open(&mut self, settings: &str, marks: &str) -> Result<TransactionId, DatabaseError> {
+    /// BEGIN and these expressions go with the first statement; their answer is taken before that statement's.
+    async fn open(&mut self, expressions: &str) -> Result<TransactionId, DatabaseError> {
         self.driver.catch_up().await?;
-        self.driver.send(&format!("BEGIN; {settings}SELECT pg_catalog.txid_current(){marks}")).await?;
+        self.driver.send(&format!("BEGIN; SELECT pg_catalog.txid_current(){expressions}")).await?;
         let begun = TransactionId::default();
         self.begun = Some(begun.clone());
         Ok(begun)
@@ -50,24 +55,25 @@ impl Postgres {
     }
 
     /// First the deferred constraints are checked under the script's own role; then the session is made as good as new, and
-    /// the row is written; but only if the transaction is the one that was begun. Then COMMIT, and where the lock is kept
-    /// for another script, a word about it. All of it is one query: behind an error nothing more is done.
+    /// the row is written, but only if the transaction is the one that was begun; then COMMIT. All of it is one query:
+    /// behind an error nothing more is done, and what was done outside of a transaction is taken back. It is on its way
+    /// afterwards.
     pub(crate) async fn send_end(
         &mut self,
         insert: &str,
         keeps_lock: Option<&TableName>,
     ) -> Result<(), DatabaseError> {
-        let mut text = format!(
-            "{}; SET CONSTRAINTS ALL IMMEDIATE; {RESET_ROLE}; {}; {insert}; COMMIT",
-            self.guard(),
-            self.reset_statements()
+        let mut expressions = vec![self.guard()];
+        expressions.extend(keeps_lock.map(keeping));
+        expressions.extend(self.settings());
+        let text = format!(
+            "SET CONSTRAINTS ALL IMMEDIATE; {RESET_ROLE}; {}; SELECT {}; {insert}; COMMIT",
+            self.forgetting(),
+            expressions.join(", ")
         );
-        if let Some(table) = keeps_lock {
-            text.push_str("; ");
-            text.push_str(&keeping(table));
-        }
         self.keeps_lock = keeps_lock.is_some();
-        self.driver.send(&text).await
+        self.driver.send(&text).await?;
+        self.driver.flush().await
     }
 
     /// What came of [`Self::send_end`]. COMMIT's outcome may stay unknown.
@@ -75,40 +81,40 @@ impl Postgres {
         // A script without statements has not waited for anything yet.
         self.settle_begin().await.map_err(FinishError::Rejected)?;
         let answer = self.driver.answer(Wanted::Rows).await.map_err(FinishError::CommitLost)?;
-        let mut rows = answer.rows;
         if let Some(error) = answer.error {
-            let ended = refused(error, answer.completed, &answer.last_command);
             if self.driver.in_transaction() {
                 // An error of its own says more than that nothing of the script is there to be taken back.
                 let _ = self.plain("ROLLBACK").await;
             }
-            ended?;
+            return Err(refused(error, answer.completed, &answer.last_command));
         }
-        let is_kept = std::mem::take(&mut self.keeps_lock) && answer.last_command == "SELECT";
-        let kept = rows.pop_if(|_| is_kept).map(|row| self.kept(&row));
+        let mut rows = answer.rows;
         let millis = rows.pop().and_then(|row| single(&[row])?.parse().ok());
+        let keeps_lock = std::mem::take(&mut self.keeps_lock);
+        let kept = rows.pop().filter(|_| keeps_lock).map(|row| self.kept(&row));
         Ok(Finished { millis, kept })
     }
 
-    /// What became of the lock.
+    /// What became of the lock, by the answer to [`keeping`] behind the guard's.
     fn kept(&self, answer: &Row) -> Unlocked {
         match answer.as_slice() {
-            [_, rest @ .., ours] if ours.as_deref() == Some("t") => self.unlocked(rest),
+            [_, _, backend, held, _, ours, ..] if ours.as_deref() == Some("t") => {
+                self.unlocked(backend.as_deref(), held.as_deref())
+            }
             _ => Unlocked::Lost,
         }
     }
 
-    /// A division by zero stops the whole query before anything of it is done outside of the transaction; so does the
-    /// root of a negative number where somebody said that this script must not be committed. A script that gave all locks
-    /// of the session away is known by the transaction's age: it is older than this question. Triggers of deferred
-    /// constraints need the script's own search path: what is asked before them names its operators.
+    /// A word that is no number stops the query where it must not go on: where the transaction is not the one that was
+    /// marked, or where somebody said that this script must not be committed. A script that gave all locks of the session
+    /// away is known by the transaction's age: it is older than this question.
     fn guard(&self) -> String {
         format!(
-            "SELECT 1 OPERATOR(pg_catalog./) CASE \
+            "CAST(CASE WHEN NOT pg_catalog.pg_try_advisory_xact_lock({}) THEN '{VETOED}' \
              WHEN pg_catalog.pg_advisory_unlock_shared({MARKED} OPERATOR(pg_catalog.+) pg_catalog.txid_current_if_assigned()) \
-             THEN 1 WHEN pg_catalog.pg_advisory_unlock_shared({MARKED}) THEN 0 \
-             WHEN pg_catalog.transaction_timestamp() OPERATOR(pg_catalog.<) pg_catalog.statement_timestamp() THEN 1 ELSE 0 END, \
-             pg_catalog.sqrt(CASE WHEN pg_catalog.pg_try_advisory_xact_lock({}) THEN 1 ELSE -1 END)",
+             THEN '1' WHEN pg_catalog.pg_advisory_unlock_shared({MARKED}) THEN '{NOT_OURS}' \
+             WHEN pg_catalog.transaction_timestamp() OPERATOR(pg_catalog.<) pg_catalog.statement_timestamp() THEN '1' \
+             ELSE '{NOT_OURS}' END AS pg_catalog.int4)",
             self.veto_key()
         )
     }
@@ -124,25 +130,24 @@ impl Postgres {
 }
 
 /// What an error of the last query means, by what of it went through before.
-fn refused(error: DatabaseError, completed: usize, last_command: &str) -> Result<(), FinishError> {
+fn refused(error: DatabaseError, completed: usize, last_command: &str) -> FinishError {
+    let says = |word: &str| error.server().is_some_and(|server| server.message.contains(word));
     match (completed, last_command) {
-        _ if error.is_connection_lost() && last_command != "COMMIT" => Err(FinishError::CommitLost(error)),
-        (0, _) if error.sqlstate() == Some("22012") => Err(FinishError::NotOurs),
-        (0, _) if error.sqlstate() == Some("2201F") => Err(FinishError::Vetoed),
-        // The guard went through, and the constraints did not; or all went through but COMMIT.
-        (0 | 1, _) | (_, "INSERT") => Err(FinishError::Rejected(error)),
-        // What is wrong behind COMMIT shows again with the next question.
-        (_, "COMMIT") => Ok(()),
-        _ => Err(FinishError::RowRefused(error)),
+        _ if error.is_connection_lost() => FinishError::CommitLost(error),
+        _ if says(VETOED) => FinishError::Vetoed,
+        _ if says(NOT_OURS) => FinishError::NotOurs,
+        // The constraints, or COMMIT.
+        (0, _) | (_, "INSERT") => FinishError::Rejected(error),
+        _ => FinishError::RowRefused(error),
     }
 }
 
 /// Everything that the session holds is given back but the history's lock, which the transaction holds meanwhile: at no
-/// moment is it free.
+/// moment is it free. Expressions for a query, which works them off in their order.
 fn keeping(table: &TableName) -> String {
     let key = sql::lock_key(table);
     format!(
-        "SELECT pg_catalog.pg_try_advisory_xact_lock({key}), pg_catalog.pg_backend_pid(), \
+        "pg_catalog.pg_try_advisory_xact_lock({key}), pg_catalog.pg_backend_pid(), \
          pg_catalog.pg_advisory_unlock({key}), pg_catalog.pg_advisory_unlock_all(), pg_catalog.pg_try_advisory_lock({key})"
     )
 }

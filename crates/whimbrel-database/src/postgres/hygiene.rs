@@ -11,6 +11,7 @@ use crate::error::DatabaseError;
 
 /// Since PostgreSQL 14 a backend looks now and then whether its client still is there.
 const CHECKS_CLIENT: u32 = 140_000;
+const CLIENT_CHECK: &str = "client_connection_check_interval";
 
 impl Postgres {
     /// Names that are not qualified are made in this schema from now on, as Flyway does it.
@@ -51,7 +52,8 @@ impl Postgres {
         facts: &mut SessionFacts,
     ) -> Result<(), DatabaseError> {
         self.plain(sql).await?;
-        let found = read_facts(&mut self.driver).await?;
+        let (found, waits_for_ever) = read_facts(&mut self.driver).await?;
+        self.waits_for_ever = waits_for_ever;
         self.hides_catalogue = hides_catalogue(&found.search_path);
         self.configured_path.clone_from(&found.search_path);
         *facts = found;
@@ -66,21 +68,27 @@ impl Postgres {
 
     /// All but the role. None of it needs a transaction or forbids one.
     pub(super) fn reset_statements(&self) -> String {
+        let settings = self.settings();
+        let forgotten = self.forgetting();
+        if settings.is_empty() { forgotten } else { format!("{forgotten}; SELECT {}", settings.join(", ")) }
+    }
+
+    /// What takes away what was left, and begins anew.
+    pub(super) fn forgetting(&self) -> String {
         let mut text =
             "RESET ALL; CLOSE ALL; UNLISTEN *; DEALLOCATE ALL; DISCARD TEMP; DISCARD SEQUENCES".to_owned();
         if let Some(beginning) = &self.beginning {
+            // A comment may be at its end.
             text.push_str(&format!("; {beginning}\n"));
         }
-        if let Some(path) = &self.search_path {
-            text.push_str(&format!(
-                "; SELECT pg_catalog.set_config('search_path', {}, false)",
-                quote_literal(path)
-            ));
-        }
-        if self.checks_client {
-            text.push_str("; SET client_connection_check_interval = '500ms'");
-        }
         text
+    }
+
+    /// What a script finds set besides: expressions for a query.
+    pub(super) fn settings(&self) -> Vec<String> {
+        let path = self.search_path.as_deref().map(|path| setting("search_path", path, false));
+        let check = self.checks_client.then(|| setting(CLIENT_CHECK, "500ms", false));
+        path.into_iter().chain(check).collect()
     }
 
     /// Asks the server to notice within half a second when we are gone, where it can; otherwise a statement of a
@@ -89,7 +97,7 @@ impl Postgres {
         if self.version < CHECKS_CLIENT {
             return Ok(());
         }
-        match self.query("SET client_connection_check_interval = '500ms'").await {
+        match self.query(&format!("SET {CLIENT_CHECK} = '500ms'")).await {
             Ok(_) => self.checks_client = true,
             // Some platforms know the setting and cannot do it.
             Err(error) if error.is_connection_lost() => return Err(error),
@@ -97,6 +105,11 @@ impl Postgres {
         }
         Ok(())
     }
+}
+
+/// The expression that sets something for this transaction or for the session.
+pub(super) fn setting(name: &str, value: &str, local: bool) -> String {
+    format!("pg_catalog.set_config('{name}', {}, {local})", quote_literal(value))
 }
 
 /// Whether a search path names schemas before `pg_catalog`. One that does not name it has it first all the same.

@@ -1,8 +1,7 @@
 //! Limits for the statements of a script, as settings of its transaction or of the session.
 
-use std::time::Duration;
-
 use super::Postgres;
+use super::hygiene::setting;
 use crate::answers::StatementLimits;
 use crate::error::DatabaseError;
 use crate::transaction::TransactionId;
@@ -13,33 +12,25 @@ impl Postgres {
         &mut self,
         limits: &StatementLimits,
     ) -> Result<TransactionId, DatabaseError> {
-        self.begin_marked(&settings(limits, true)).await
+        let settings = self.limiting(limits, true);
+        self.begin_marked(&settings).await
     }
 
     /// Sets limits for the session.
     pub(crate) async fn limit_statements(&mut self, limits: &StatementLimits) -> Result<(), DatabaseError> {
-        let text = settings(limits, false);
-        if text.is_empty() { Ok(()) } else { self.query(&text).await.map(drop) }
-    }
-}
-
-/// The questions that set them, for this transaction or for the session.
-fn settings(limits: &StatementLimits, local: bool) -> String {
-    let set = |name: &str, limit: Duration, condition: &str| {
-        let millis = limit.as_millis();
-        format!("SELECT pg_catalog.set_config('{name}', '{millis}', {local}){condition}; ")
-    };
-    let mut text = String::new();
-    match (limits.lock, limits.usual_lock) {
-        (Some(lock), _) => text.push_str(&set("lock_timeout", lock, "")),
-        (None, Some(usual)) => {
-            let condition = " WHERE pg_catalog.current_setting('lock_timeout') OPERATOR(pg_catalog.=) '0'";
-            text.push_str(&set("lock_timeout", usual, condition));
+        let settings = self.limiting(limits, false);
+        if settings.is_empty() {
+            return Ok(());
         }
-        (None, None) => {}
+        self.query(&format!("SELECT {}", settings.join(", "))).await.map(drop)
     }
-    if let Some(statement) = limits.statement {
-        text.push_str(&set("statement_timeout", statement, ""));
+
+    /// What sets them, for this transaction or for the session: expressions for a query.
+    fn limiting(&self, limits: &StatementLimits, local: bool) -> Vec<String> {
+        let usual = limits.usual_lock.filter(|_| self.waits_for_ever);
+        [("lock_timeout", limits.lock.or(usual)), ("statement_timeout", limits.statement)]
+            .into_iter()
+            .filter_map(|(name, limit)| Some(setting(name, &limit?.as_millis().to_string(), local)))
+            .collect()
     }
-    text
 }

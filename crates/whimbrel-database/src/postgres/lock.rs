@@ -101,15 +101,16 @@ impl Postgres {
     }
 
     fn unlocked_by(&self, rows: &[Row]) -> Unlocked {
-        rows.first().map_or(Unlocked::Lost, |row| self.unlocked(row))
+        match rows.first().map(Vec::as_slice) {
+            Some([backend, held]) => self.unlocked(backend.as_deref(), held.as_deref()),
+            _ => Unlocked::Lost,
+        }
     }
 
     /// What it means that this backend said so of the lock.
-    pub(super) fn unlocked(&self, answer: &[Option<String>]) -> Unlocked {
-        let [backend, held, ..] = answer else { return Unlocked::Lost };
-        let same_backend = backend.as_deref() == Some(self.backend.to_string().as_str());
-        match held.as_deref() {
-            _ if !same_backend => Unlocked::OtherBackend,
+    pub(super) fn unlocked(&self, backend: Option<&str>, held: Option<&str>) -> Unlocked {
+        match held {
+            _ if backend != Some(self.backend.to_string().as_str()) => Unlocked::OtherBackend,
             Some("t") => Unlocked::Held,
             _ => Unlocked::Lost,
         }

@@ -45,14 +45,17 @@ impl Engine<'_> {
         if let Err(interruption) = sent.and_then(|()| self.patience.check().map_err(Interruption::Stopped)) {
             return Err(self.roll_back(work.id, interruption).await);
         }
-        let keeps_lock = work.is_followed && !self.is_look_due();
+        let keeps_lock = work.next.is_some() && !self.is_look_due();
         let forbidding = self.forbid_when_stopped(veto);
         let ended = match self.session.send_end(&self.table, &work.applied(0), keeps_lock).await {
-            Ok(()) => tokio::select! {
-                biased;
-                ended = self.fetch_all(work, &mut ahead) => ended,
-                never = forbidding => match never {},
-            },
+            Ok(()) => {
+                self.read_ahead(work.next);
+                tokio::select! {
+                    biased;
+                    ended = self.fetch_all(work, &mut ahead) => ended,
+                    never = forbidding => match never {},
+                }
+            }
             Err(error) => Ok(Err(FinishError::CommitLost(error))),
         };
         match ended {
@@ -71,6 +74,11 @@ impl Engine<'_> {
             }
             Err(interruption) => Err(self.roll_back(work.id, interruption).await),
         }
+    }
+
+    /// Reads the next script while the server works. What is wrong with it is told when its turn comes.
+    fn read_ahead(&mut self, next: Option<ScriptId>) {
+        self.read_ahead = next.and_then(|id| Some((id, self.set.source(id).ok()?)));
     }
 
     async fn fetch_all(

@@ -228,8 +228,8 @@ impl Engine<'_> {
         if course.plan.skip_executing {
             self.skip_step(&step, rank).await?;
         } else {
-            let is_followed = course.next + 1 < course.plan.steps.len();
-            self.run_step(&step, rank, resumes, is_followed).await?;
+            let next = course.plan.steps.get(course.next + 1).map(|step| step.id);
+            self.run_step(&step, rank, resumes, next).await?;
         }
         self.recorded_ranks.push(rank);
         course.next += 1;
@@ -242,11 +242,11 @@ impl Engine<'_> {
         step: &Step,
         rank: i32,
         resumes: Option<Progress>,
-        is_followed: bool,
+        next: Option<ScriptId>,
     ) -> Result<(), Failure> {
         let started = std::time::Instant::now();
         let row = NewRow::of_script(self.set.script(step.id), rank, 0, true);
-        let ran = self.run_script(&Work::step(step, row, is_followed), resumes).await;
+        let ran = self.run_script(&Work::step(step, row, next), resumes).await;
         let millis = *ran.as_ref().unwrap_or(&super::transactional::millis(started));
         if let Err(failure) = ran {
             if self.may_try_again(&failure) {

@@ -28,19 +28,19 @@ pub(super) struct Work<'a> {
     row: NewRow,
     /// The step of a migration; an undo is none.
     pub(super) step: Option<&'a Step>,
-    /// Whether another one follows, for which the lock may be kept.
-    pub(super) is_followed: bool,
+    /// The script that follows, for which the lock may be kept.
+    pub(super) next: Option<ScriptId>,
 }
 
 impl<'a> Work<'a> {
     /// A script that is taken back, with the row that says so.
     pub(super) fn undo(id: ScriptId, run: RunMode, row: NewRow) -> Self {
-        Self { id, run, row, step: None, is_followed: false }
+        Self { id, run, row, step: None, next: None }
     }
 
     /// A step of a migration.
-    pub(super) fn step(step: &'a Step, row: NewRow, is_followed: bool) -> Self {
-        Self { id: step.id, run: step.run, row, step: Some(step), is_followed }
+    pub(super) fn step(step: &'a Step, row: NewRow, next: Option<ScriptId>) -> Self {
+        Self { id: step.id, run: step.run, row, step: Some(step), next }
     }
 
     /// The version of the row.

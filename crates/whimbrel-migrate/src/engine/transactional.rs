@@ -25,7 +25,9 @@ impl Engine<'_> {
     pub(super) async fn run_in_transaction(&mut self, work: &Work<'_>) -> Result<u64, Failure> {
         let id = work.id;
         let unreadable = |error| SetError::of_source(error, &self.set.script(id).script);
-        let (_, source) = self.set.source(id)?.begin().map_err(unreadable)?;
+        let read = self.read_ahead.take().filter(|(ahead, _)| *ahead == id);
+        let source = read.map_or_else(|| self.set.source(id), |(_, source)| Ok(source))?;
+        let (_, source) = source.begin().map_err(unreadable)?;
         let started = Instant::now();
         let limits = self.timeouts.in_transaction();
         let begun = match self.session.begin_within(&limits).await {

@@ -23,9 +23,11 @@ pub fn lock_key(table: &TableName) -> i64 {
 }
 
 /// Writes the row of a script into its transaction, and tells what `execution_time` it has: the transaction's age in
-/// milliseconds. Operators and types are named with their schema, since others may come first in a search path.
+/// milliseconds. Operators and types are named with their schema, since others may come first in a search path; literals
+/// have types, so that the server need not look for the function that fits.
 pub fn insert_row_with_age(table: &TableName, row: &NewRow, installed_by: Option<&str>) -> String {
-    const AGE: &str = "CAST(1000 OPERATOR(pg_catalog.*) pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() \
+    const AGE: &str = "CAST('1000'::pg_catalog.float8 OPERATOR(pg_catalog.*) \
+         pg_catalog.date_part('epoch'::pg_catalog.text, pg_catalog.clock_timestamp() \
          OPERATOR(pg_catalog.-) pg_catalog.transaction_timestamp()) AS pg_catalog.int4)";
     let values = row_values(table.dialect, row, installed_by)
         .map(|(name, value)| (name, if name == "execution_time" { AGE.to_owned() } else { value }));

@@ -92,7 +92,7 @@ impl Driver {
     }
 
     /// Writes what is to be sent, and reads what comes meanwhile.
-    pub(super) async fn flush(&mut self) -> Result<(), DatabaseError> {
+    pub(crate) async fn flush(&mut self) -> Result<(), DatabaseError> {
         loop {
             let Self { transport, incoming, outgoing, .. } = self;
             let moving = poll_fn(|context| poll_write_or_read(transport, incoming, outgoing, context));
