@@ -30,19 +30,24 @@ fn row_20_a_pool_in_statement_mode_is_refused_with_the_way_out() {
 
 #[test]
 fn row_76_a_file_that_changes_under_the_run_is_not_run_as_something_else() {
-    let shop = Shop::new(&[("V1__slow.sql", SLOW), ("V2__b.sql", "CREATE TABLE b (id int);\n")]);
+    // The second is read while the first runs; the third is not.
+    let shop = Shop::new(&[
+        ("V1__slow.sql", SLOW),
+        ("V2__a.sql", "SELECT 1;\n"),
+        ("V3__b.sql", "CREATE TABLE b (id int);\n"),
+    ]);
     let mut running = Running::start(&mut shop.command("migrate"));
     running.line_with("applying V1__slow.sql", MINUTE);
-    shop.write("V2__b.sql", "CREATE TABLE something_else (id int);\n");
+    shop.write("V3__b.sql", "CREATE TABLE something_else (id int);\n");
     let ended = running.wait(MINUTE);
     // Either the bytes that were checksummed were run, or none.
     let told = shop.database.ask(
         "SELECT to_regclass('something_else') IS NULL, (to_regclass('b') IS NOT NULL) = \
-         (SELECT count(*) > 0 FROM flyway_schema_history WHERE version = '2' AND success)",
+         (SELECT count(*) > 0 FROM flyway_schema_history WHERE version = '3' AND success)",
     );
     assert_eq!(told, "t|t", "{}", ended.said());
     assert_eq!(ended.code, Some(2), "{}", ended.said());
-    assert!(ended.says("V2__b.sql") && ended.says("changed"), "{}", ended.said());
+    assert!(ended.says("V3__b.sql") && ended.says("changed"), "{}", ended.said());
     shop.migrate(&[]).expect_code(0);
     assert_eq!(shop.database.ask("SELECT to_regclass('something_else') IS NOT NULL"), "t");
     shop.run("validate", &[]).expect_code(0);
@@ -73,13 +78,14 @@ fn row_76_a_file_that_changes_while_it_is_run_outside_of_a_transaction_is_stoppe
 
 #[test]
 fn row_76_a_file_that_goes_under_the_run_is_named() {
-    let shop = Shop::new(&[("V1__slow.sql", SLOW), ("V2__b.sql", "CREATE TABLE b (id int);\n")]);
+    let shop =
+        Shop::new(&[("V1__slow.sql", SLOW), ("V2__a.sql", "SELECT 1;\n"), ("V3__b.sql", "SELECT 1;\n")]);
     let mut running = Running::start(&mut shop.command("migrate"));
     running.line_with("applying V1__slow.sql", MINUTE);
-    shop.remove("V2__b.sql");
+    shop.remove("V3__b.sql");
     let ended = running.wait(MINUTE).expect_code(2);
-    assert!(ended.says("V2__b.sql"), "{}", ended.said());
-    assert_eq!(shop.database.version().as_deref(), Some("1"));
+    assert!(ended.says("V3__b.sql"), "{}", ended.said());
+    assert_eq!(shop.database.version().as_deref(), Some("2"));
     shop.migrate(&[]).expect_code(0);
 }
 
