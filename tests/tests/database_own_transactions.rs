@@ -218,3 +218,33 @@ fn a_group_on_sqlite_is_one_transaction() {
     assert_eq!(shop.ask("SELECT count(*) FROM sqlite_master WHERE name = 'c'"), "0");
     assert_eq!(shop.ask("SELECT count(*) FROM flyway_schema_history"), "2");
 }
+
+/// The server takes a backslash in a string for an escape where the scanner does not: what is a string here ends and begins
+/// transactions there.
+#[test]
+fn an_end_of_the_transaction_that_nobody_saw_leaves_no_row() {
+    let shop = Shop::new(&[("V1__a.sql", "CREATE TABLE a (id int);\n")]);
+    let database = shop.database.ask("SELECT current_database()");
+    shop.database.ask(&format!("ALTER DATABASE \"{database}\" SET standard_conforming_strings = off"));
+    for hidden in ["ROLLBACK; BEGIN", "COMMIT; BEGIN", "COMMIT", "ROLLBACK AND CHAIN"] {
+        let text = format!("SELECT 'x\\' || '; {hidden}; SELECT 1; --';\nCREATE TABLE b (id int);\n");
+        shop.write("V2__b.sql", &text);
+        let ended = shop.migrate(&[]).expect_code(8);
+        assert!(ended.says("the script ended its transaction itself"), "{hidden}: {}", ended.said());
+        let rows = shop.database.ask("SELECT string_agg(version, ',') FROM flyway_schema_history");
+        assert_eq!(rows, "1", "{hidden}: {}", ended.said());
+        shop.database.ask("DROP TABLE IF EXISTS b");
+    }
+    assert_eq!(shop.database.advisory_locks(), 0);
+}
+
+#[test]
+fn a_script_that_gives_the_lock_away_is_told_of_and_the_run_goes_on() {
+    let away = |table: &str| format!("SELECT pg_advisory_unlock_all();\nCREATE TABLE {table} (id int);\n");
+    let last = "CREATE TABLE c (id int);\n";
+    let shop = Shop::new(&[("V1__a.sql", &away("a")), ("V2__b.sql", &away("b")), ("V3__c.sql", last)]);
+    let ended = shop.migrate(&[]).expect_code(0);
+    assert!(ended.says("the script gave it away"), "{}", ended.said());
+    assert_eq!(shop.database.number("SELECT count(*) FROM flyway_schema_history WHERE success"), 3);
+    assert_eq!(shop.database.advisory_locks(), 0);
+}
