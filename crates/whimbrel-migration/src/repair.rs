@@ -3,10 +3,12 @@
 //! In this order: failed rows are removed; every row whose file is gone gets a DELETE row; rows whose file
 //! changed are aligned with it.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::{
-    finding::Finding,
+    finding::{Finding, FlywayCode},
     history::{History, NewRow, RowType},
     name::ScriptKind,
     pick,
@@ -59,7 +61,8 @@ pub enum RepairAction {
 /// Plans `repair`. The settings' target and out-of-order rule do not count, as in Flyway.
 ///
 /// # Errors
-/// What [`Overview::build`] finds: files or rows that contradict each other.
+/// What [`Overview::build`] finds: files or rows that contradict each other; and two rows of one version without a
+/// script, since nobody could read a history with a DELETE row for each.
 pub fn plan_repair(
     scripts: &[ResolvedScript],
     history: &History,
@@ -87,8 +90,12 @@ pub fn plan_repair(
     let all = Settings { cherry_pick: Vec::new(), ..settings.clone() };
     let overview = Overview::build(scripts, &history, &all)?;
     let mut rank = history.next_rank(&RowType::Delete);
+    let mut gone = BTreeSet::new();
     for row in overview.rows().iter().filter(|row| is_gone(row, &settings)) {
         let Some(applied) = row.applied else { continue };
+        if row.version.is_some_and(|version| !gone.insert(version)) {
+            return Err(gone_twice(row));
+        }
         actions.push(RepairAction::MarkDeleted {
             deletes: applied.installed_rank,
             row: NewRow::delete(applied, rank),
@@ -98,6 +105,18 @@ pub fn plan_repair(
     let considered = overview.rows().iter().filter(|row| settings.considers(row.version, row.description()));
     actions.extend(considered.filter_map(align));
     Ok(actions)
+}
+
+fn gone_twice(row: &InfoRow<'_>) -> Finding {
+    let version = row.version.map(ToString::to_string).unwrap_or_default();
+    let message = format!(
+        "two rows of version {version} have no script, and no verb could read a history with a DELETE row for each"
+    );
+    Finding::error("history-gone-twice", message)
+        .coded(FlywayCode::DuplicateDeletedMigration)
+        .of_version(version)
+        .in_script(row.path())
+        .next_step("delete one of the two rows by hand, or bring its script back")
 }
 
 fn is_gone(row: &InfoRow<'_>, settings: &Settings) -> bool {

@@ -102,7 +102,10 @@ pub static REASONS: &[Reason] = &[
         why: "a script that must not run is found before anything runs; Flyway runs the scripts before it first",
         applies: |situation, differences| {
             (situation.fails_with(differences, "Detected both transactional and non-transactional")
-                || (situation.fails_with(differences, "Failed to execute script") && situation.has_mixed()))
+                // In Flyway 11's words, and in those of Flyway 10.
+                || ((situation.fails_with(differences, "Failed to execute script")
+                    || situation.fails_with(differences, ".sql failed"))
+                    && situation.has_mixed()))
                 && answers_agree(differences)
                 || situation.fails_with(differences, "Error while executing before")
                     && said(differences, "Found more than one migration")
@@ -377,6 +380,12 @@ pub static REASONS: &[Reason] = &[
                     .iter()
                     .all(|difference| difference.what != "answer" && difference.what != "history")
         },
+    },
+    Reason {
+        slug: "repair-stays-readable",
+        why: "two rows of one version without scripts are left alone; Flyway writes a DELETE row for each, and cannot read \
+              its table any more",
+        applies: |_, differences| said(differences, "no verb could read a history"),
     },
     Reason {
         slug: "virtual-tables",
