@@ -64,13 +64,15 @@ fn a_failed_row_stops_everything_until_repair_removes_it() {
 fn of_two_rows_of_one_version_without_scripts_none_is_marked_as_deleted() {
     let rows = vec![row(&script("B3__base.sql", 1), 1, true), row(&script("V3__d.sql", 2), 2, true)];
     let history = History::read(rows.clone()).expect("good rows");
-    let refused = plan_repair(&[], &history, &Settings::default()).expect_err("it cannot be repaired");
+    let later = [script("V9__later.sql", 9)];
+    let refused = plan_repair(&later, &history, &Settings::default()).expect_err("it cannot be repaired");
     assert_eq!(refused.slug, "history-gone-twice");
     // With a DELETE row for each, as Flyway writes them, nothing can be read any more.
     let mut marked = rows.clone();
     marked.extend(rows.iter().zip(3..).map(|(row, rank)| NewRow::delete(row, rank).written("me", "now")));
     let history = History::read(marked).expect("good rows");
-    let unreadable = Overview::build(&[], &history, &Settings::default()).expect_err("it cannot be read");
+    let settings = Settings::default();
+    let unreadable = Overview::build(&later, &history, &settings).expect_err("it cannot be read");
     assert_eq!(unreadable.slug, "history-deleted-twice");
 }
 

@@ -260,7 +260,7 @@ pub static REASONS: &[Reason] = &[
                     difference.got["error"].is_null()
                         || goes_as_far.iter().any(|words| message.starts_with(words))
                 }
-                what => what == "outcome" || what == "rows",
+                what => ["outcome", "rows", "history"].contains(&what),
             };
             let called_twice =
                 ["migrate", "migrate info"].iter().any(|verbs| situation.content.ends_with(verbs));

@@ -108,10 +108,8 @@ impl Engine<'_> {
         let scripts: Vec<_> = plan.steps.iter().map(|step| self.set.script(step.id)).collect();
         let is_it = |script: &&ResolvedScript| script.stored_script() == progress.script;
         let Some(at) = scripts.iter().position(is_it) else { return false };
-        let may_come_first = |script: &&ResolvedScript| {
-            self.settings.migration.out_of_order && script.name.kind != ScriptKind::Baseline
-        };
-        scripts[at].version().is_none() || scripts[..at].iter().all(may_come_first)
+        let any_version = scripts[at].version().is_none() || self.settings.migration.out_of_order;
+        scripts[..at].iter().all(|script| any_version && script.name.kind != ScriptKind::Baseline)
     }
 
     /// How far a script came whose row is the last one and failed, if we may take it up again: its progress stands and
