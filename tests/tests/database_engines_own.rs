@@ -2,10 +2,16 @@
 
 mod common;
 
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::engines::Shop;
 use whimbrel_tests::engines::{self, Place};
+use whimbrel_tests::program::{clean, run, whimbrel};
+use whimbrel_tests::testbed;
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 const BIRDS: [(&str, &str); 4] = [
     ("V1__birds.sql", "CREATE TABLE bird (id int PRIMARY KEY, name varchar(99));\n"),
@@ -84,6 +90,35 @@ fn callbacks_of_an_undo_run_where_ddl_commits_outside_of_transactions_and_around
         );
         assert_eq!(shop.ask(LAST_ROW), "2|DELETE|1");
     }
+}
+
+/// After DDL only: the driver does not tell that there are warnings, and a question after each row would cost too much.
+#[test]
+fn what_mariadb_says_about_ddl_is_told_in_the_lines_of_real_flyway() {
+    let script = "DROP TABLE IF EXISTS nowhere;\nCREATE TABLE t (a int, b varchar(9));\n\
+                  INSERT INTO t VALUES (300, 'abcdef'), (301, 'x');\nSET sql_mode = '';\n\
+                  ALTER TABLE t MODIFY a tinyint unsigned, MODIFY b varchar(3);\n";
+    let said = |program: Command, place: Place| {
+        let shop = Shop::new(place, &[("V1__w.sql", script)]);
+        let mut command = program;
+        let (url, login) = shop.place.jdbc();
+        let (user, password) = login.expect("MariaDB has logins");
+        command.env("FLYWAY_URL", url).env("FLYWAY_USER", user).env("FLYWAY_PASSWORD", password);
+        command.arg(format!("-locations=filesystem:{}", shop.project.file("sql").display()));
+        let ended = run(command.args(["-skipCheckForUpdate", "migrate"]), 2 * MINUTE).expect_code(0);
+        let told = ended.stdout.lines().filter(|line| line.contains("DB: "));
+        // What the place is called differs.
+        told.map(|line| line.replace(&shop.ask("SELECT DATABASE()"), "here")).collect::<Vec<_>>()
+    };
+    let mut ours = whimbrel("whimbrel-migrate");
+    ours.arg0("flyway");
+    let ours = said(ours, Place::mariadb());
+    assert_eq!(ours, said(clean(testbed::variable("WHIMBREL_TEST_FLYWAY")), Place::mariadb()));
+    assert_eq!(ours.len(), 4, "{ours:?}");
+    assert!(ours[0].contains("Unknown table 'here.nowhere' (SQL State:  - Error Code: 1051)"), "{ours:?}");
+    let own = Shop::new(Place::mariadb(), &[("V1__w.sql", script)]);
+    let told = own.run("migrate", &[]).expect_code(0);
+    assert!(told.says("Data truncated for column 'b' at row 1"), "{}", told.said());
 }
 
 #[test]

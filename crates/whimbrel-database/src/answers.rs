@@ -28,8 +28,11 @@ pub(crate) type Outcome = (Result<u64, DatabaseError>, Vec<Notice>);
 pub struct Notice {
     /// Whether it is a `WARNING`, not a `NOTICE` or `INFO`.
     pub is_warning: bool,
-    /// Five characters that name the condition; `00000` where it has no name of its own.
+    /// Five characters that name the condition; `00000` where it has no name of its own, nothing where the engine names
+    /// conditions by numbers.
     pub sqlstate: String,
+    /// The number of the condition; 0 where it has none.
+    pub code: i32,
     /// The text.
     pub message: String,
 }

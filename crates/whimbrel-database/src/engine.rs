@@ -5,7 +5,8 @@
 //! | DDL in a transaction | yes | no: it commits, before and after | yes |
 //! | a script that failed | is rolled back as a whole | keeps everything up to its last DDL | is rolled back as a whole |
 //! | lock | advisory lock | `GET_LOCK` | lock on the file's folder |
-//! | COPY, notices | yes | no | no |
+//! | COPY | yes | no | no |
+//! | notices | come with an answer | are asked for, after DDL | no |
 //! | cancel | second connection | second connection, `KILL QUERY` | interrupt, in process |
 //! | schema | schema | database | the file |
 //! | limit for locks | `lock_timeout` | `lock_wait_timeout`, `innodb_lock_wait_timeout`, in whole seconds | `busy_timeout` |
@@ -47,6 +48,8 @@ pub struct Capabilities {
     pub rehearses: bool,
     /// A statement can be given a time after which the server ends it.
     pub limits_statements: bool,
+    /// What the server has to say about a statement does not come with its answer, and has to be asked for.
+    pub keeps_warnings: bool,
 }
 
 impl Capabilities {
@@ -60,6 +63,7 @@ impl Capabilities {
             tells_poolers: postgres,
             rehearses: postgres,
             limits_statements: postgres || matches!(dialect, Dialect::MariaDb),
+            keeps_warnings: matches!(dialect, Dialect::MySql | Dialect::MariaDb),
         }
     }
 }

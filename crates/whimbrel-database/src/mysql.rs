@@ -13,6 +13,7 @@ mod driver;
 mod limits;
 mod lock;
 mod state;
+mod warnings;
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 
 use whimbrel_migration::dialect::Dialect;
 
-use crate::answers::{ExecuteError, Executed, Row, SessionFacts, executed};
+use crate::answers::{ExecuteError, Executed, Notice, Row, SessionFacts, executed};
 use crate::engine::{Capabilities, Engine, on_engine};
 use crate::error::DatabaseError;
 use crate::target::Target;
@@ -20,6 +20,15 @@ pub struct Session {
 }
 
 impl Session {
+    /// What the server has to say about the last statement, where it has to be asked for that.
+    pub async fn warnings(&mut self) -> Result<Vec<Notice>, DatabaseError> {
+        match &mut self.engine {
+            Engine::MySql(engine) => engine.warnings().await,
+            // Of PostgreSQL it came with the answer, and SQLite says nothing.
+            Engine::Postgres(_) | Engine::Sqlite(_) => Ok(Vec::new()),
+        }
+    }
+
     /// What was found out at the beginning.
     pub fn facts(&self) -> &SessionFacts {
         &self.facts

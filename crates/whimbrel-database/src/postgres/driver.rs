@@ -303,7 +303,7 @@ impl Driver {
         (self.kept_notices, self.refused) = (0, false);
         if self.more_notices > 0 {
             let message = format!("and {} more like these", std::mem::take(&mut self.more_notices));
-            answer.notices.push(Notice { is_warning: false, sqlstate: "00000".to_owned(), message });
+            answer.notices.push(Notice { is_warning: false, sqlstate: "00000".to_owned(), code: 0, message });
         }
         answer
     }

@@ -95,8 +95,23 @@ impl Engine<'_> {
         statements: &mut Statements,
     ) -> Result<(), Interruption> {
         match part.effect {
-            Effect::CopyFromStdin => self.copy(id, &part.place, statements).await,
-            _ => self.run_statement(id, &part.place).await,
+            Effect::CopyFromStdin => self.copy(id, &part.place, statements).await?,
+            _ => self.run_statement(id, &part.place).await?,
+        }
+        self.ask_for_warnings(id, part).await;
+        Ok(())
+    }
+
+    /// What the server has to say about DDL, where that has to be asked for. After other statements nobody asks: it would
+    /// double the round trips of a script that loads rows.
+    async fn ask_for_warnings(&mut self, id: ScriptId, part: &Part) {
+        if !self.session.capabilities().keeps_warnings || !matches!(part.effect, Effect::ImplicitCommit(_)) {
+            return;
+        }
+        match self.session.warnings().await {
+            Ok(warnings) => self.say_notices(id, &warnings),
+            // The statement is done all the same; a connection that is gone is seen by what comes next.
+            Err(error) => tracing::debug!(target: "whimbrel", "no warnings were told: {error}"),
         }
     }
 

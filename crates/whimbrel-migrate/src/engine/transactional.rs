@@ -180,6 +180,7 @@ impl Engine<'_> {
                 .database(&self.settings.name)
                 .script(&self.set.script(id).script)
                 .with("sqlstate", &notice.sqlstate)
+                .with("code", notice.code)
                 .say(&shown(&notice.message, &self.settings));
         }
     }

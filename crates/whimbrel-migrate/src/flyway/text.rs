@@ -245,7 +245,7 @@ impl Lines {
 
     fn notice(&self, line: &Value) {
         let text = |name: &str| line[name].as_str().unwrap_or_default();
-        let message = text("message");
+        let (message, code) = (text("message"), line["code"].as_i64().unwrap_or_default());
         if let Some(schema) = line["makes_schema"].as_str() {
             // Where there was no schema, there was nothing to validate.
             self.is_new("validated");
@@ -255,9 +255,10 @@ impl Lines {
         } else if line["script"].is_string() {
             // To Flyway a condition with a name is a warning, whatever the server calls it.
             match text("sqlstate") {
-                "" | "00000" => self.console.line(format!("DB: {message}")),
+                "" | "00000" if code == 0 => self.console.line(format!("DB: {message}")),
                 state => {
-                    self.console.warning(&format!("DB: {message} (SQL State: {state} - Error Code: 0)"));
+                    let condition = format!("SQL State: {state} - Error Code: {code}");
+                    self.console.warning(&format!("DB: {message} ({condition})"));
                 }
             }
         } else if text("level") == "warn" && !TOLD_WITH_THE_PLAN.contains(&text("slug")) {

@@ -48,6 +48,7 @@ pub(super) fn notice(body: &NoticeResponseBody) -> io::Result<Notice> {
     Ok(Notice {
         is_warning: fields.severity.as_deref() == Some("WARNING"),
         sqlstate: fields.sqlstate,
+        code: 0,
         message: fields.message,
     })
 }
