@@ -73,14 +73,16 @@ enum Ready {
     CopyEnd,
 }
 
-/// What a step came to.
+/// What a step came to. It is told for every token: what is rare and large is in a box.
 enum Step {
     /// Something was consumed; go on.
     Go,
     /// More bytes are needed.
     Need,
-    Ready(Ready),
+    Ready(Box<Ready>),
 }
+
+type Stepped = Result<Step, Box<ScanError>>;
 
 #[derive(Debug, Clone)]
 pub(super) struct Lexer {
@@ -199,10 +201,10 @@ impl Lexer {
 
     pub(super) fn next_piece(&mut self) -> Result<Option<Piece<'_>>, ScanError> {
         let ready = loop {
-            match self.step()? {
+            match self.step().map_err(|error| *error)? {
                 Step::Go => {}
-                Step::Ready(ready) => break ready,
-                Step::Need => match self.at_end()? {
+                Step::Ready(ready) => break *ready,
+                Step::Need => match self.at_end().map_err(|error| *error)? {
                     Some(ready) => break ready,
                     None => return Ok(None),
                 },
@@ -255,12 +257,12 @@ impl Lexer {
         Place { offset: self.base + index as u64, line: counted.line, column: counted.characters + 1 }
     }
 
-    fn error(&self, kind: ScanErrorKind, index: usize) -> ScanError {
-        ScanError { kind, place: self.place(index) }
+    fn error(&self, kind: ScanErrorKind, index: usize) -> Box<ScanError> {
+        Box::new(ScanError { kind, place: self.place(index) })
     }
 
     /// There are no more bytes in the buffer: is that the end?
-    fn at_end(&mut self) -> Result<Option<Ready>, ScanError> {
+    fn at_end(&mut self) -> Result<Option<Ready>, Box<ScanError>> {
         if let Some(kind) = self.poison.clone() {
             return Err(self.error(kind, self.buffer.len()));
         }
@@ -274,7 +276,7 @@ impl Lexer {
             // For SQLite the end of the script ends a comment too.
             Mode::BlockComment(_) if self.dialect != Dialect::Sqlite => return unterminated("comment"),
             Mode::CopyLine { .. } | Mode::CopyData { .. } => {
-                return Err(ScanError { kind: ScanErrorKind::CopyWithoutEnd, place: self.copy_place });
+                return Err(self.copy_without_end());
             }
             Mode::Beginning
             | Mode::Between
@@ -288,13 +290,17 @@ impl Lexer {
         self.check_open()?;
         let ready = self.end_statement(self.buffer.len());
         if matches!(self.mode, Mode::CopyLine { .. }) && ready.is_none() {
-            return Err(ScanError { kind: ScanErrorKind::CopyWithoutEnd, place: self.copy_place });
+            return Err(self.copy_without_end());
         }
         Ok(ready)
     }
 
+    fn copy_without_end(&self) -> Box<ScanError> {
+        Box::new(ScanError { kind: ScanErrorKind::CopyWithoutEnd, place: self.copy_place })
+    }
+
     /// At the end nothing may be open.
-    fn check_open(&mut self) -> Result<(), ScanError> {
+    fn check_open(&mut self) -> Result<(), Box<ScanError>> {
         self.mysql.blocks.finish();
         let open_comment = self.mysql.version_comment.then_some(self.mysql.version_comment_start);
         if let Some(start) = open_comment {
@@ -314,7 +320,7 @@ impl Lexer {
         Ok(())
     }
 
-    fn step(&mut self) -> Result<Step, ScanError> {
+    fn step(&mut self) -> Stepped {
         match self.mode {
             Mode::Beginning => Ok(self.skip_byte_order_mark()),
             Mode::Between => self.token(),

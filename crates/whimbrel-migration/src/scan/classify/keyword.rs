@@ -139,6 +139,7 @@ const fn table() -> [u8; SLOTS] {
 
 impl Keyword {
     /// Reads a word in any letter case.
+    #[inline]
     pub(in crate::scan) fn of(word: &[u8]) -> Option<Self> {
         if word.is_empty() {
             return None;

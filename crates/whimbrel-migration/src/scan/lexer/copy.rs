@@ -2,11 +2,11 @@
 
 use memchr::memchr;
 
-use super::{Lexer, Mode, Ready, Step};
-use crate::scan::{ScanError, ScanErrorKind};
+use super::{Lexer, Mode, Ready, Step, Stepped};
+use crate::scan::ScanErrorKind;
 
 impl Lexer {
-    pub(super) fn copy_line(&mut self, comment: bool) -> Result<Step, ScanError> {
+    pub(super) fn copy_line(&mut self, comment: bool) -> Stepped {
         let mut comment = comment;
         while let Some(&byte) = self.buffer.get(self.at) {
             match byte {
@@ -45,7 +45,7 @@ impl Lexer {
                     EndOfData::Yes(length) => {
                         self.at = index + length;
                         self.mode = Mode::Between;
-                        return Step::Ready(Ready::CopyEnd);
+                        return Step::Ready(Box::new(Ready::CopyEnd));
                     }
                     EndOfData::Unknown => break,
                 }
@@ -63,7 +63,7 @@ impl Lexer {
         }
         self.at = index;
         self.mode = Mode::CopyData { line_begins };
-        if index > start { Step::Ready(Ready::Data(start..index)) } else { Step::Need }
+        if index > start { Step::Ready(Box::new(Ready::Data(start..index))) } else { Step::Need }
     }
 }
 

@@ -10,11 +10,11 @@ mod sql_mode;
 
 pub(super) use self::blocks::{Blocks, Previous};
 use self::sql_mode::SqlMode;
-use super::{Lexer, Mode, Step};
+use super::{Lexer, Mode, Step, Stepped};
 use crate::{
     dialect::Dialect,
     scan::{
-        ScanError, ScanErrorKind,
+        ScanErrorKind,
         classify::{Keyword, Token},
     },
 };
@@ -74,7 +74,7 @@ enum At {
 }
 
 impl Lexer {
-    pub(super) fn mysql_symbol(&mut self, byte: u8) -> Result<Step, ScanError> {
+    pub(super) fn mysql_symbol(&mut self, byte: u8) -> Stepped {
         let next = self.buffer.get(self.at + 1).copied();
         if next.is_none() && self.more_may_come() && matches!(byte, b'-' | b'/' | b'*') {
             return Ok(Step::Need);
@@ -182,7 +182,7 @@ impl Lexer {
     }
 
     /// A word that ends here, or at a delimiter in it (`END$$`).
-    pub(super) fn mysql_word(&mut self, start: usize) -> Result<Step, ScanError> {
+    pub(super) fn mysql_word(&mut self, start: usize) -> Stepped {
         if self.mysql.has_own_delimiter && self.depth == 0 && !self.mysql.version_comment {
             let first = self.mysql.delimiter[0];
             if !first.is_ascii_alphanumeric() {
@@ -254,7 +254,7 @@ impl Lexer {
     }
 
     /// The rest of `DELIMITER x`: up to the first blank, as the `mysql` client reads it.
-    pub(super) fn delimiter_line(&mut self) -> Result<Step, ScanError> {
+    pub(super) fn delimiter_line(&mut self) -> Stepped {
         let rest = &self.buffer[self.at..];
         let line = match memchr::memchr(b'\n', rest) {
             Some(end) => &rest[..end],

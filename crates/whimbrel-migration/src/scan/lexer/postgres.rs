@@ -1,13 +1,13 @@
 //! What symbols and words mean for PostgreSQL.
 
-use super::{Lexer, Mode, Quote, Step};
+use super::{Lexer, Mode, Quote, Step, Stepped};
 use crate::scan::{
-    ScanError, ScanErrorKind,
+    ScanErrorKind,
     classify::{Keyword, Token},
 };
 
 impl Lexer {
-    pub(super) fn postgres_symbol(&mut self, byte: u8) -> Result<Step, ScanError> {
+    pub(super) fn postgres_symbol(&mut self, byte: u8) -> Stepped {
         let next = self.buffer.get(self.at + 1).copied();
         match byte {
             b'-' | b'/' if next.is_none() && self.more_may_come() => return Ok(Step::Need),
@@ -75,7 +75,7 @@ impl Lexer {
         self.after_begin = keyword == Some(Keyword::Begin);
     }
 
-    fn psql_command(&mut self) -> Result<Step, ScanError> {
+    fn psql_command(&mut self) -> Stepped {
         let rest = &self.buffer[self.at + 1..];
         let length = rest.iter().position(|byte| byte.is_ascii_whitespace() || *byte == b'\\');
         let length = match length {

@@ -1,17 +1,14 @@
 //! From token to token: words, numbers, and what the engines' symbols have in common.
 
 use super::{
-    BYTE_ORDER_MARK, Lexer, Mode, Step,
+    BYTE_ORDER_MARK, Lexer, Mode, Step, Stepped,
     bytes::{Class, class, continues_word, wide_blank},
 };
-use crate::{
-    dialect::Dialect,
-    scan::{ScanError, classify::Token},
-};
+use crate::{dialect::Dialect, scan::classify::Token};
 
 impl Lexer {
     /// Goes from token to token, until one needs more bytes or a mode of its own.
-    pub(super) fn token(&mut self) -> Result<Step, ScanError> {
+    pub(super) fn token(&mut self) -> Stepped {
         loop {
             if self.only_delimiters_matter() {
                 self.skip_plain();
@@ -56,7 +53,7 @@ impl Lexer {
         }
     }
 
-    fn begin_word(&mut self) -> Result<Step, ScanError> {
+    fn begin_word(&mut self) -> Stepped {
         // Files that were joined have theirs in the middle; what comes later in a statement may be data.
         if self.text_start.is_none() && self.buffer[self.at..].starts_with(BYTE_ORDER_MARK) {
             self.at += BYTE_ORDER_MARK.len();
@@ -98,10 +95,10 @@ impl Lexer {
     pub(super) fn delimited(&mut self, length: usize) -> Step {
         let end = self.at;
         self.at += length;
-        self.end_statement(end).map_or(Step::Go, Step::Ready)
+        self.end_statement(end).map_or(Step::Go, |ready| Step::Ready(Box::new(ready)))
     }
 
-    pub(super) fn word(&mut self, start: usize) -> Result<Step, ScanError> {
+    pub(super) fn word(&mut self, start: usize) -> Stepped {
         loop {
             let rest = &self.buffer[self.at..];
             self.at += rest.iter().position(|byte| !continues_word(*byte)).unwrap_or(rest.len());

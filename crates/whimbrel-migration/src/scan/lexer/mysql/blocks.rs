@@ -43,6 +43,7 @@ impl Blocks {
     }
 
     /// A token without meaning here.
+    #[inline]
     pub(in super::super) fn other(&mut self) {
         self.settle_end();
         self.previous = Previous::Other;
@@ -68,6 +69,10 @@ impl Blocks {
     }
 
     pub(super) fn word(&mut self, keyword: Option<Keyword>, oracle: bool) {
+        // Most words are none of those that matter.
+        if keyword.is_none() {
+            return self.other();
+        }
         let after_end = self.previous == Previous::Word(Keyword::End);
         match keyword {
             Some(Keyword::Case) if after_end => self.close(Block::Case),
