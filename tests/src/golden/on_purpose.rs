@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use signs::{
     answers_agree, has_long_description, has_one_failed_row_more, has_only_more_markers,
-    is_about_a_connection, is_cut_elsewhere, is_cut_otherwise, is_long_repeatable, is_of_a_dry_run,
-    is_program, is_reserved, is_run_outside, is_wrong, never_ends, refuses, said, strings, version_of,
+    is_about_a_connection, is_below_deleted, is_cut_elsewhere, is_cut_otherwise, is_long_repeatable,
+    is_of_a_dry_run, is_program, is_reserved, is_run_outside, is_wrong, never_ends, refuses, said, strings,
+    version_of,
 };
 
 pub(super) use signs::{Column, Situation};
@@ -386,6 +387,27 @@ pub static REASONS: &[Reason] = &[
         why: "two rows of one version without scripts are left alone; Flyway writes a DELETE row for each, and cannot read \
               its table any more",
         applies: |_, differences| said(differences, "no verb could read a history"),
+    },
+    Reason {
+        slug: "what-info-showed",
+        why: "what info showed as pending runs; a baseline script that repair deleted counts again for Flyway once \
+              something was applied, and it passes over what is below",
+        applies: |_, differences| {
+            let history = differences.iter().find(|difference| difference.what == "history");
+            history.is_some_and(|history| is_below_deleted(&history.expected, &history.got))
+        },
+    },
+    Reason {
+        slug: "callbacks-as-asked",
+        why: "with executeInTransaction=false callbacks of a script run without a transaction; on SQLite Flyway runs them \
+              in one",
+        applies: |situation, _| {
+            situation.engine == "sqlite"
+                && situation.settings().any(|setting| setting == ("executeInTransaction", "false"))
+                && situation
+                    .names()
+                    .any(|name| name.starts_with("beforeEach") || name.starts_with("afterEach"))
+        },
     },
     Reason {
         slug: "virtual-tables",

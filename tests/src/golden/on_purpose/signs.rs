@@ -277,3 +277,12 @@ pub(super) fn is_program(name: &str) -> bool {
     let Some((_, suffix)) = name.rsplit_once('.') else { return name.starts_with(['V', 'R', 'B']) };
     ["sh", "bash", "ps1", "bat", "cmd", "py"].contains(&suffix)
 }
+
+/// Whether we applied more than they did, over a baseline script that was deleted.
+pub(super) fn is_below_deleted(expected: &Value, got: &Value) -> bool {
+    let (Some(expected), Some(got)) = (expected.as_array(), got.as_array()) else { return false };
+    let of = |row_type: &'static str| expected.iter().filter(move |row| row["type"] == row_type);
+    got.len() > expected.len()
+        && of("SQL_BASELINE")
+            .any(|baseline| of("DELETE").any(|delete| delete["version"] == baseline["version"]))
+}
