@@ -110,7 +110,9 @@ pub static REASONS: &[Reason] = &[
                 && answers_agree(differences)
                 || situation.fails_with(differences, "Error while executing before")
                     && said(differences, "Found more than one migration")
-                || situation.fails_with(differences, "Found more than one migration")
+                || ["Found more than one migration", "Unable to parse statement"]
+                    .iter()
+                    .any(|words| situation.fails_with(differences, words))
                     && answers_agree(differences)
         },
     },
@@ -213,7 +215,10 @@ pub static REASONS: &[Reason] = &[
             let scripts = || names.iter().map(|name| format!("{name}.conf"));
             names.iter().filter(|name| name.to_lowercase().ends_with(".conf")).any(|conf| {
                 let is_taken = |wanted: String| wanted != *conf && wanted.eq_ignore_ascii_case(conf);
-                conf.ends_with(".conf.conf") || scripts().any(is_taken)
+                let in_their_encoding = situation
+                    .settings()
+                    .any(|(name, value)| name == "encoding" && !value.eq_ignore_ascii_case("UTF-8"));
+                in_their_encoding || conf.ends_with(".conf.conf") || scripts().any(is_taken)
             })
         },
     },
