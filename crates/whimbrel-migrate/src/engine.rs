@@ -86,6 +86,8 @@ pub struct Engine<'a> {
     looked_for_others: std::time::Instant,
     /// What became of the lock that was kept behind the last script.
     kept: Option<whimbrel_database::Unlocked>,
+    /// Rings when it is time to look what a statement waits for.
+    alarm: waiting::Alarm,
     /// The script that comes next, where it was read while the last one ran.
     read_ahead: Option<(ScriptId, Source)>,
     /// What was run so far, the failed one included.

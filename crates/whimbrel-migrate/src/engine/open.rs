@@ -83,6 +83,7 @@ impl<'a> Engine<'a> {
             attempts: Default::default(),
             looked_for_others: Instant::now(),
             kept: None,
+            alarm: Default::default(),
             read_ahead: None,
             ran: Vec::new(),
             recorded_ranks: Vec::new(),

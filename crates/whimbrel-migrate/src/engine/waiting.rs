@@ -1,9 +1,11 @@
 //! A look at who keeps a statement waiting, from a second connection, while it waits.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use tokio::time::Sleep;
 use whimbrel_database::{Blocker, Condition, DatabaseError, Session};
 
 use super::Engine;
@@ -27,8 +29,12 @@ pub(super) struct LockWatch<'a> {
     /// The session that waits; none where the engine does not tell whom it waits for.
     backend: Option<i32>,
     first_look: Duration,
+    alarm: Alarm,
     seen: RefCell<Vec<String>>,
 }
+
+/// A timer that is set again and again: to set one later costs nothing, where each new one wakes up the runtime.
+pub(super) type Alarm = Rc<Cell<Option<Pin<Box<Sleep>>>>>;
 
 impl<'a> Engine<'a> {
     /// Prepares to watch a statement of the script at hand.
@@ -42,6 +48,7 @@ impl<'a> Engine<'a> {
             reporter: self.reporter,
             common: self.common,
             backend: tells.then_some(self.session.facts().backend),
+            alarm: Rc::clone(&self.alarm),
             first_look: before.map_or(FIRST_LOOK, |before| before.min(FIRST_LOOK)),
             seen: RefCell::default(),
         }
@@ -53,10 +60,17 @@ impl LockWatch<'_> {
     pub(super) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
         let Some(backend) = self.backend else { return work.await };
         tokio::pin!(work);
-        tokio::select! {
+        let first_look = tokio::time::Instant::now() + self.first_look;
+        let mut alarm = self.alarm.take().unwrap_or_else(|| Box::pin(tokio::time::sleep_until(first_look)));
+        alarm.as_mut().reset(first_look);
+        let done = tokio::select! {
             biased;
-            result = &mut work => return result,
-            () = tokio::time::sleep(self.first_look) => {}
+            result = &mut work => Some(result),
+            () = alarm.as_mut() => None,
+        };
+        self.alarm.set(Some(alarm));
+        if let Some(result) = done {
+            return result;
         }
         tokio::select! {
             biased;
