@@ -125,7 +125,7 @@ impl Engine<'_> {
         let may_go_on = self.patience.check();
         match self.kept.take() {
             // Nobody else had it meanwhile: what is known of the history is what is there.
-            Some(Unlocked::Held) if may_go_on.is_ok() => return Ok(Vec::new()),
+            Some(Unlocked::Held) if may_go_on.is_ok() && !self.is_look_due() => return Ok(Vec::new()),
             Some(Unlocked::Held) | None => {}
             Some(lost) => {
                 let judged = self.judge_unlocked(lost);
