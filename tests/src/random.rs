@@ -24,11 +24,6 @@ impl Random {
         Self { seed, state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 }
     }
 
-    /// The seed.
-    pub fn seed(&self) -> u64 {
-        self.seed
-    }
-
     /// A number below `limit`.
     pub fn below(&mut self, limit: u64) -> u64 {
         self.state ^= self.state >> 12;
