@@ -45,8 +45,6 @@ pub(crate) struct Postgres {
     checks_client: bool,
     /// A transaction whose BEGIN has not been answered yet.
     begun: Option<TransactionId>,
-    /// Whether a word about the lock comes behind the end of the transaction that is under way.
-    keeps_lock: bool,
 }
 
 const FACTS: &str = "SELECT pg_catalog.pg_backend_pid(), current_user, pg_catalog.current_database(), \
@@ -78,7 +76,6 @@ impl Postgres {
             waits_for_ever,
             checks_client: false,
             begun: None,
-            keeps_lock: false,
         };
         Ok((session, facts))
     }

@@ -71,7 +71,6 @@ impl Postgres {
             self.forgetting(),
             expressions.join(", ")
         );
-        self.keeps_lock = keeps_lock.is_some();
         self.driver.send(&text).await?;
         self.driver.flush().await
     }
@@ -90,19 +89,15 @@ impl Postgres {
         }
         let mut rows = answer.rows;
         let millis = rows.pop().and_then(|row| single(&[row])?.parse().ok());
-        let keeps_lock = std::mem::take(&mut self.keeps_lock);
-        let kept = rows.pop().filter(|_| keeps_lock).map(|row| self.kept(&row));
+        let kept = rows.pop().and_then(|row| self.kept(&row));
         Ok(Finished { millis, kept })
     }
 
-    /// What became of the lock, by the answer to [`keeping`] behind the guard's.
-    fn kept(&self, answer: &Row) -> Unlocked {
-        match answer.as_slice() {
-            [_, _, backend, held, _, ours, ..] if ours.as_deref() == Some("t") => {
-                self.unlocked(backend.as_deref(), held.as_deref())
-            }
-            _ => Unlocked::Lost,
-        }
+    /// What became of the lock, by the answer to [`keeping`] behind the guard's, if that was asked.
+    fn kept(&self, answer: &Row) -> Option<Unlocked> {
+        let [_, _, backend, held, _, ours, ..] = answer.as_slice() else { return None };
+        let is_ours = ours.as_deref() == Some("t");
+        Some(if is_ours { self.unlocked(backend.as_deref(), held.as_deref()) } else { Unlocked::Lost })
     }
 
     /// A word that is no number stops the query where it must not go on: where the transaction is not the one that was

@@ -27,7 +27,7 @@ impl Engine<'_> {
         if between.iter().any(|event| !self.set.callbacks(*event).is_empty()) {
             return None;
         }
-        self.session.veto().filter(|_| self.session.capabilities().sends_ahead)
+        self.session.veto()
     }
 
     /// Runs a script in the transaction that was begun, to its end. Gives its milliseconds.

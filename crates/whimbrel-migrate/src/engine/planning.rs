@@ -4,7 +4,6 @@ use whimbrel_database::Progress;
 use whimbrel_migration::history::{History, HistoryRow};
 use whimbrel_migration::name::ScriptKind;
 use whimbrel_migration::plan::{self, MigratePlan};
-use whimbrel_migration::script::ResolvedScript;
 use whimbrel_migration::state::{Overview, State};
 use whimbrel_migration::version::Version;
 
@@ -105,11 +104,16 @@ impl Engine<'_> {
     /// Whether this plan, from a history without its row, comes to the script that failed. A lower version before it would
     /// be out of order, and a baseline script belongs to a history without versions.
     fn takes_up(&self, plan: &MigratePlan, progress: &Progress) -> bool {
-        let scripts: Vec<_> = plan.steps.iter().map(|step| self.set.script(step.id)).collect();
-        let is_it = |script: &&ResolvedScript| script.stored_script() == progress.script;
-        let Some(at) = scripts.iter().position(is_it) else { return false };
-        let any_version = scripts[at].version().is_none() || self.settings.migration.out_of_order;
-        scripts[..at].iter().all(|script| any_version && script.name.kind != ScriptKind::Baseline)
+        for (before, step) in plan.steps.iter().enumerate() {
+            let script = self.set.script(step.id);
+            if script.stored_script() == progress.script {
+                return before == 0 || script.version().is_none() || self.settings.migration.out_of_order;
+            }
+            if script.name.kind == ScriptKind::Baseline {
+                return false;
+            }
+        }
+        false
     }
 
     /// How far a script came whose row is the last one and failed, if we may take it up again: its progress stands and
