@@ -12,6 +12,7 @@
 mod pieces;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 pub use pieces::Redacting;
 
@@ -26,92 +27,134 @@ pub fn names_a_secret(name: &str) -> bool {
 }
 
 /// The text without these values, and without what looks like a secret.
-pub fn redact_values<'a>(text: &str, values: impl IntoIterator<Item = &'a str>) -> String {
-    let mut text = text.to_owned();
-    // `true` and `1` are no secrets, and would be found everywhere.
-    for value in values.into_iter().filter(|value| value.len() >= 4 && !matches!(*value, "true" | "false")) {
-        text = text.replace(value, HIDDEN);
-    }
-    redact(&text).into_owned()
+pub fn redact_values<'a>(text: &'a str, values: impl IntoIterator<Item = &'a str>) -> Cow<'a, str> {
+    let mut ranges: Vec<_> = secrets(text).filter_map(|found| found.hidden(text.len())).collect();
+    ranges.extend(values.into_iter().flat_map(|value| occurrences(text, value)));
+    without(text, ranges)
 }
 
 /// The text with everything hidden that looks like a secret.
 pub fn redact(text: &str) -> Cow<'_, str> {
-    let text = hide_userinfo(text);
-    match hide_after_words(&text) {
-        Some(hidden) => Cow::Owned(hidden),
-        None => text,
+    redact_values(text, [])
+}
+
+/// The text with these ranges hidden.
+fn without(text: &str, mut ranges: Vec<Range<usize>>) -> Cow<'_, str> {
+    if ranges.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    ranges.sort_unstable_by_key(|range| range.start);
+    let mut out = String::new();
+    let mut done = 0;
+    for range in ranges {
+        if range.start >= done {
+            out.push_str(&text[done..range.start]);
+            out.push_str(HIDDEN);
+        }
+        done = done.max(range.end);
+    }
+    out.push_str(&text[done..]);
+    Cow::Owned(out)
+}
+
+/// Where a value stands that is known to be a secret.
+fn occurrences<'a>(text: &'a str, value: &'a str) -> impl Iterator<Item = Range<usize>> {
+    // `true` and `1` are no secrets, and would be found everywhere.
+    let is_one = value.len() >= 4 && !matches!(value, "true" | "false");
+    let found = is_one.then(|| memchr::memmem::find_iter(text.as_bytes(), value));
+    found.into_iter().flatten().map(|at| at..at + value.len())
+}
+
+/// A place that tells of a secret.
+struct Found {
+    /// Where its word, or its `://`, begins.
+    at: usize,
+    value: Value,
+}
+
+enum Value {
+    /// What looked like one has none.
+    None,
+    At(Range<usize>),
+    /// A statement is put together here: the value can be anywhere behind this place.
+    Behind(usize),
+}
+
+impl Found {
+    fn hidden(self, length: usize) -> Option<Range<usize>> {
+        match self.value {
+            Value::None => None,
+            Value::At(range) => Some(range),
+            Value::Behind(begin) => Some(begin..length),
+        }
     }
 }
 
+impl From<Option<Range<usize>>> for Value {
+    fn from(range: Option<Range<usize>>) -> Self {
+        range.map_or(Self::None, Self::At)
+    }
+}
+
+fn secrets(text: &str) -> impl Iterator<Item = Found> {
+    userinfo(text).chain(Words { lower: text.to_ascii_lowercase(), from: 0 })
+}
+
 /// `scheme://userinfo@host`: the user goes too, it may be a token.
-fn hide_userinfo(text: &str) -> Cow<'_, str> {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(found) = rest.find("://") {
-        let (before, after) = rest.split_at(found + 3);
-        out.push_str(before);
+fn userinfo(text: &str) -> impl Iterator<Item = Found> {
+    memchr::memmem::find_iter(text.as_bytes(), "://").map(|at| {
+        let begin = at + 3;
+        let after = &text[begin..];
         let end = after.find(|c: char| matches!(c, '/' | '?' | '#' | '"' | '\'') || c.is_whitespace());
         let authority = &after[..end.unwrap_or(after.len())];
         // A password may itself hold a slash or a question mark: the last @ before a blank counts.
         let wide_end = after.find(|c: char| matches!(c, '"' | '\'') || c.is_whitespace());
         let wide = &after[..wide_end.unwrap_or(after.len())];
-        let at = authority.rfind('@').or_else(|| {
-            let at = wide.rfind('@')?;
-            wide[..at].contains(':').then_some(at)
+        let sign = authority.rfind('@').or_else(|| {
+            let sign = wide.rfind('@')?;
+            wide[..sign].contains(':').then_some(sign)
         });
-        match at {
-            Some(at) => {
-                out.push_str(HIDDEN);
-                rest = &after[at..];
-            }
-            None => rest = after,
-        }
-    }
-    if out.is_empty() {
-        return Cow::Borrowed(text);
-    }
-    out.push_str(rest);
-    Cow::Owned(out)
+        Found { at, value: sign.map(|sign| begin..begin + sign).into() }
+    })
 }
 
 /// Words that a secret may follow.
 const WORDS: [&str; 5] = ["password", "passwd", "pwd", "identified", "passphrase"];
 
-/// Values after `password` and its relatives; nothing when there is none.
-fn hide_after_words(text: &str) -> Option<String> {
-    let lower = text.to_ascii_lowercase();
-    let mut out = String::new();
-    let mut done = 0;
-    let mut from = 0;
-    while let Some(found) = memchr::memchr2(b'p', b'i', &lower.as_bytes()[from..]) {
-        let start = from + found;
-        let Some(word) = WORDS.iter().find(|word| lower[start..].starts_with(**word)) else {
-            from = start + 1;
-            continue;
-        };
-        let after = start + word.len();
-        from = after;
-        let value = if *word == "identified" {
-            identified_value(&lower, after)
-        } else {
-            password_value(&lower, after)
-        };
-        if let Some((begin, end)) = value {
-            out.push_str(&text[done..begin]);
-            out.push_str(HIDDEN);
-            done = end;
-            from = end;
+/// The words of a text in small letters; none is looked for in the value of another.
+struct Words {
+    lower: String,
+    from: usize,
+}
+
+impl Iterator for Words {
+    type Item = Found;
+
+    fn next(&mut self) -> Option<Found> {
+        loop {
+            let at = self.from + memchr::memchr2(b'p', b'i', self.lower.as_bytes().get(self.from..)?)?;
+            let Some(word) = WORDS.iter().find(|word| self.lower[at..].starts_with(**word)) else {
+                self.from = at + 1;
+                continue;
+            };
+            let after = at + word.len();
+            let value = if *word == "identified" {
+                identified_value(&self.lower, after).into()
+            } else {
+                password_value(&self.lower, after)
+            };
+            self.from = match &value {
+                Value::None => after,
+                Value::At(range) => range.end,
+                Value::Behind(_) => self.lower.len(),
+            };
+            return Some(Found { at, value });
         }
     }
-    (done > 0).then(|| {
-        out.push_str(&text[done..]);
-        out
-    })
 }
 
 /// After `password`: `= x`, `: x` or a literal.
-fn password_value(text: &str, after: usize) -> Option<(usize, usize)> {
+fn password_value(text: &str, after: usize) -> Value {
     let rest = &text[after..];
     let name_ends = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
     let after = after + name_ends;
@@ -123,14 +166,14 @@ fn password_value(text: &str, after: usize) -> Option<(usize, usize)> {
     if let Some(assigned) = assigned {
         let value = assigned.trim_start_matches([' ', '\t']);
         let begin = text.len() - value.len();
-        return literal(text, begin).or_else(|| bare(text, begin));
+        return literal(text, begin).or_else(|| bare(text, begin)).into();
     }
     if is_put_together(rest) {
-        return Some((after, text.len()));
+        return Value::Behind(after);
     }
     // SET app.password TO 'x'
     let value = rest.strip_prefix("to ").map_or(rest, str::trim_start);
-    literal(text, text.len() - value.len())
+    literal(text, text.len() - value.len()).into()
 }
 
 /// Whether the word stood in a text from which a statement is made: `'… PASSWORD %L', 'x'` or `'… PASSWORD ' || 'x'`.
@@ -140,17 +183,20 @@ fn is_put_together(rest: &str) -> bool {
     rest.starts_with('%') || rest.starts_with("||")
 }
 
+/// So long, in bytes, is the clause at most in which `identified` stands.
+const CLAUSE: usize = 256;
+
 /// After `identified`: `by 'x'`, `with plugin by 'x'`, `by password 'x'`.
-fn identified_value(text: &str, after: usize) -> Option<(usize, usize)> {
-    let statement_end = text[after..].find(';').map_or(text.len(), |end| after + end);
-    let statement = &text[after..statement_end.max(after)];
+fn identified_value(text: &str, after: usize) -> Option<Range<usize>> {
+    let near = &text[after..text.floor_char_boundary(after + CLAUSE)];
+    let statement = &near[..near.find(';').unwrap_or(near.len())];
     let by = statement.find(" by ").or_else(|| statement.find(" as "))?;
-    let quote = text[after + by..].find(['\'', '"'])?;
+    let quote = near[by..].find(['\'', '"'])?;
     literal(text, after + by + quote)
 }
 
 /// A string literal that begins at `begin` (an `e`, `u&` or `n` before it allowed).
-fn literal(text: &str, begin: usize) -> Option<(usize, usize)> {
+fn literal(text: &str, begin: usize) -> Option<Range<usize>> {
     let rest = text.get(begin..)?;
     let prefix = ["e'", "n'", "u&'"].iter().find(|prefix| rest.starts_with(**prefix));
     let open = prefix.map_or(0, |prefix| prefix.len() - 1);
@@ -160,13 +206,13 @@ fn literal(text: &str, begin: usize) -> Option<(usize, usize)> {
         '\'' | '"' => {
             let escapes = prefix.is_some_and(|prefix| prefix.starts_with('e'));
             let end = quoted_length(&body[1..], quote as u8, escapes);
-            Some((begin + open, begin + open + 1 + end))
+            Some(begin + open..begin + open + 1 + end)
         }
         '$' => {
-            let tag = body[1..].find('$')? + 2;
-            let delimiter = &body[..tag];
+            let tag = body[1..].find(|c: char| !(c.is_alphanumeric() || c == '_'))? + 2;
+            let delimiter = body.get(..tag).filter(|delimiter| delimiter.ends_with('$'))?;
             let end = body[tag..].find(delimiter).map_or(body.len(), |end| tag + end + tag);
-            Some((begin, begin + end))
+            Some(begin..begin + end)
         }
         _ => None,
     }
@@ -193,12 +239,12 @@ fn quoted_length(body: &str, quote: u8, escapes: bool) -> usize {
 }
 
 /// A value without quotes.
-fn bare(text: &str, begin: usize) -> Option<(usize, usize)> {
+fn bare(text: &str, begin: usize) -> Option<Range<usize>> {
     let rest = &text[begin..];
     let end = rest
         .find(|c: char| c.is_whitespace() || matches!(c, '&' | ';' | ',' | ')' | '"' | '\''))
         .unwrap_or(rest.len());
-    (end > 0).then_some((begin, begin + end))
+    (end > 0).then_some(begin..begin + end)
 }
 
 #[cfg(test)]

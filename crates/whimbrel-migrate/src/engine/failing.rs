@@ -147,7 +147,7 @@ impl StatementPlace {
 
 /// A text of a script or of the server, without secrets.
 pub(super) fn shown(text: &str, settings: &DatabaseSettings) -> String {
-    redact_values(text, secrets(settings))
+    redact_values(text, secrets(settings)).into_owned()
 }
 
 /// The values of placeholders whose names say that they are secrets.

@@ -36,7 +36,7 @@ pub(super) struct Large {
 
 impl ShownSql {
     pub(super) fn whole(text: &str, secrets: &[String]) -> Self {
-        Self(Text::Whole(redact_values(text, secrets.iter().map(String::as_str))))
+        Self(Text::Whole(redact_values(text, secrets.iter().map(String::as_str)).into_owned()))
     }
 
     /// A text that needs no file.
