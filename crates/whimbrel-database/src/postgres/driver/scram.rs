@@ -4,11 +4,13 @@
 //! processor's time of a run with nothing to do. ring works the rounds off in a quarter of that.
 
 use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::rand::SecureRandom as _;
 use ring::{digest, hmac, pbkdf2, rand};
+use secrecy::{ExposeSecret as _, SecretString};
 
 /// The mechanisms' names.
 pub(super) const PLAIN: &str = "SCRAM-SHA-256";
@@ -97,16 +99,7 @@ impl<'a> Scram<'a> {
         if !challenge.nonce.starts_with(&self.nonce) {
             return Err(ScramError::ForeignNonce);
         }
-        let prepared = stringprep::saslprep(password).unwrap_or_else(|_| password.into());
-        let mut salted = [0; digest::SHA256_OUTPUT_LEN];
-        pbkdf2::derive(
-            pbkdf2::PBKDF2_HMAC_SHA256,
-            challenge.rounds,
-            &challenge.salt,
-            prepared.as_bytes(),
-            &mut salted,
-        );
-        let salted = hmac::Key::new(hmac::HMAC_SHA256, &salted);
+        let salted = hmac::Key::new(hmac::HMAC_SHA256, &challenge.salted(password));
         let client_key = hmac::sign(&salted, b"Client Key");
         let stored_key = digest::digest(&digest::SHA256, client_key.as_ref());
 
@@ -164,6 +157,38 @@ impl<'a> Challenge<'a> {
             return Err(ScramError::TooManyRounds(rounds.get()));
         }
         Ok(Self { nonce, salt: STANDARD.decode(salt).map_err(|_| ScramError::Malformed)?, rounds })
+    }
+
+    /// The salted password. That of the last login is remembered: a role has one salt in all databases of its server.
+    fn salted(&self, password: &str) -> [u8; digest::SHA256_OUTPUT_LEN] {
+        static LAST: Mutex<Option<Salted>> = Mutex::new(None);
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = last.as_ref().filter(|known| known.answers(password, self));
+        if let Some(known) = known {
+            return known.hash;
+        }
+        let prepared = stringprep::saslprep(password).unwrap_or_else(|_| password.into());
+        let mut hash = [0; digest::SHA256_OUTPUT_LEN];
+        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, self.rounds, &self.salt, prepared.as_bytes(), &mut hash);
+        *last =
+            Some(Salted { password: password.into(), salt: self.salt.clone(), rounds: self.rounds, hash });
+        hash
+    }
+}
+
+/// A password, and what became of it.
+struct Salted {
+    password: SecretString,
+    salt: Vec<u8>,
+    rounds: NonZeroU32,
+    hash: [u8; digest::SHA256_OUTPUT_LEN],
+}
+
+impl Salted {
+    fn answers(&self, password: &str, challenge: &Challenge<'_>) -> bool {
+        self.rounds == challenge.rounds
+            && self.salt == challenge.salt
+            && self.password.expose_secret() == password
     }
 }
 
@@ -224,6 +249,22 @@ mod tests {
             refused("r=rOprNGfwEbeRWgbNEkqO1,s=W22Z,i=4000000000"),
             Some(ScramError::TooManyRounds(4_000_000_000))
         );
+    }
+
+    #[test]
+    fn another_password_or_another_salt_is_salted_anew() {
+        let last = |password, server_first: &str| {
+            begun().answer(password, server_first.as_bytes()).map(|said| said.0)
+        };
+        let right = last("pencil", SERVER_FIRST);
+        for (password, server_first) in [
+            ("pencil2", SERVER_FIRST.to_owned()),
+            ("pencil", SERVER_FIRST.replace("W22Z", "X22Z")),
+            ("pencil", SERVER_FIRST.replace("i=4096", "i=4095")),
+        ] {
+            assert_ne!(last(password, &server_first), right);
+            assert_eq!(last("pencil", SERVER_FIRST), right);
+        }
     }
 
     #[test]
