@@ -23,6 +23,15 @@ pub(crate) fn single(rows: &[Row]) -> Option<String> {
 /// What came of a statement, and what the server said meanwhile.
 pub(crate) type Outcome = (Result<u64, DatabaseError>, Vec<Notice>);
 
+/// What is done about warnings that an engine keeps to itself until it is asked (MySQL, MariaDB).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Warnings {
+    /// They are asked for, and come with the answer.
+    Told,
+    /// Nobody asks: a question would change what the next statement may look at (`ROW_COUNT()`).
+    Kept,
+}
+
 /// A message that the server sent along with its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {

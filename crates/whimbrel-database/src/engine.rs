@@ -6,7 +6,7 @@
 //! | a script that failed | is rolled back as a whole | keeps everything up to its last DDL | is rolled back as a whole |
 //! | lock | advisory lock | `GET_LOCK` | lock on the file's folder |
 //! | COPY | yes | no | no |
-//! | notices | come with an answer | are asked for, after DDL | no |
+//! | notices | come with an answer | are asked for | no |
 //! | cancel | second connection | second connection, `KILL QUERY` | interrupt, in process |
 //! | schema | schema | database | the file |
 //! | limit for locks | `lock_timeout` | `lock_wait_timeout`, `innodb_lock_wait_timeout`, in whole seconds | `busy_timeout` |
@@ -36,7 +36,7 @@ pub(crate) enum Engine {
 /// What a session can be asked for, by its kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Statements may be sent ahead of their answers, and COPY data in pieces.
+    /// Statements may be sent ahead of their answers.
     pub sends_ahead: bool,
     /// Another session can be asked who keeps a statement waiting.
     pub tells_blockers: bool,
@@ -48,8 +48,6 @@ pub struct Capabilities {
     pub rehearses: bool,
     /// A statement can be given a time after which the server ends it.
     pub limits_statements: bool,
-    /// What the server has to say about a statement does not come with its answer, and has to be asked for.
-    pub keeps_warnings: bool,
 }
 
 impl Capabilities {
@@ -57,13 +55,12 @@ impl Capabilities {
     pub const fn of(dialect: Dialect) -> Self {
         let postgres = matches!(dialect, Dialect::PostgreSql);
         Self {
-            sends_ahead: postgres,
+            sends_ahead: !matches!(dialect, Dialect::Sqlite),
             tells_blockers: postgres,
             tells_sizes: postgres,
             tells_poolers: postgres,
             rehearses: postgres,
             limits_statements: postgres || matches!(dialect, Dialect::MariaDb),
-            keeps_warnings: matches!(dialect, Dialect::MySql | Dialect::MariaDb),
         }
     }
 }

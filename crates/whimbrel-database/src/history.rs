@@ -57,7 +57,7 @@ impl Session {
     /// Sends what a script's transaction ends with behind statements whose answers are still to come, as
     /// [`Session::commit_with_row`] does it; the row's execution time is taken by the server. `keeps_lock`: the lock is kept
     /// for another script, and the session is made as good as new. What came of it is told by [`Session::end`], after those
-    /// answers. Only where [`crate::Capabilities::sends_ahead`] says so.
+    /// answers. Only where there is a [`crate::Veto`].
     pub async fn send_end(
         &mut self,
         table: &TableName,

@@ -27,7 +27,7 @@ mod transaction;
 
 pub use answers::{
     Blocker, ExecuteError, Executed, FinishError, Finished, IndexState, LockHolder, Notice, Row,
-    SessionFacts, StatementLimits, TableFacts, Unlocked,
+    SessionFacts, StatementLimits, TableFacts, Unlocked, Warnings,
 };
 pub use cancel::{CancelError, Canceller, Veto};
 pub use connecting::{ConnectRetry, ConnectSettings};

@@ -8,21 +8,22 @@
 //! | session reset | settings by hand while the lock is held; a new connection once it is given back |
 //! | schema | database |
 
+mod ahead;
+mod batch;
 mod clean;
 mod driver;
 mod limits;
 mod lock;
 mod state;
-mod warnings;
 
 use std::time::Duration;
 
 use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::sql::{TableName, mysql as sql};
-use whimbrel_migration::statement::changes_session;
 
+use self::ahead::Ahead;
 use self::driver::Driver;
-use crate::answers::{FinishError, Outcome, Row, SessionFacts, Unlocked, single, values};
+use crate::answers::{FinishError, Row, SessionFacts, Unlocked, single, values};
 use crate::error::{BoxError, ConnectErrorKind, DatabaseError};
 use crate::target::{Endpoint, Target};
 use crate::transaction::{RolledBack, TransactionFate, TransactionId};
@@ -48,6 +49,10 @@ pub(crate) struct MySql {
     is_marked: bool,
     /// SQL that the session begins with, again and again.
     beginning: Option<String>,
+    /// Statements that are under way.
+    ahead: Ahead,
+    /// The server has nothing to say about an earlier statement any more.
+    has_nothing_to_say: bool,
 }
 
 /// Gone with the transaction that it was made in.
@@ -92,23 +97,17 @@ impl MySql {
             is_changed: false,
             is_marked: false,
             beginning: None,
+            ahead: Ahead::default(),
+            has_nothing_to_say: false,
         };
         Ok((session, facts.1))
     }
 
+    /// What was sent ahead and never asked for is not run any more.
     pub(crate) async fn query(&mut self, sql: &str) -> Result<Vec<Row>, DatabaseError> {
+        self.ahead = Ahead::default();
+        self.has_nothing_to_say = false;
         self.driver.rows(sql).await
-    }
-
-    pub(crate) async fn execute(&mut self, sql: &str) -> Outcome {
-        self.is_used = true;
-        self.is_changed |= changes_session(self.dialect, sql);
-        if self.schema_is_missing
-            && let Err(error) = self.use_schema().await
-        {
-            return (Err(error), Vec::new());
-        }
-        (self.driver.execute(sql).await, Vec::new())
     }
 
     pub(crate) async fn begin(&mut self) -> Result<TransactionId, DatabaseError> {

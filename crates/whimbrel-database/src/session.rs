@@ -3,7 +3,7 @@
 
 use whimbrel_migration::dialect::Dialect;
 
-use crate::answers::{ExecuteError, Executed, Notice, Row, SessionFacts, executed};
+use crate::answers::{Row, SessionFacts};
 use crate::engine::{Capabilities, Engine, on_engine};
 use crate::error::DatabaseError;
 use crate::target::Target;
@@ -20,15 +20,6 @@ pub struct Session {
 }
 
 impl Session {
-    /// What the server has to say about the last statement, where it has to be asked for that.
-    pub async fn warnings(&mut self) -> Result<Vec<Notice>, DatabaseError> {
-        match &mut self.engine {
-            Engine::MySql(engine) => engine.warnings().await,
-            // Of PostgreSQL it came with the answer, and SQLite says nothing.
-            Engine::Postgres(_) | Engine::Sqlite(_) => Ok(Vec::new()),
-        }
-    }
-
     /// What was found out at the beginning.
     pub fn facts(&self) -> &SessionFacts {
         &self.facts
@@ -52,11 +43,6 @@ impl Session {
     /// Runs our own SQL, one statement or several, and returns the rows of all of them.
     pub async fn query(&mut self, sql: &str) -> Result<Vec<Row>, DatabaseError> {
         on_engine!(&mut self.engine, engine => engine.query(sql).await)
-    }
-
-    /// Runs one statement of a script as it stands. Rows are dropped.
-    pub async fn execute(&mut self, sql: &str) -> Result<Executed, ExecuteError> {
-        executed(on_engine!(&mut self.engine, engine => engine.execute(sql).await))
     }
 
     /// Opens a transaction that others cannot write beside where the engine has one writer only.

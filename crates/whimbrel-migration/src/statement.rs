@@ -3,11 +3,13 @@
 //! No grammar: a cursor over words, names and parentheses, good enough to see which table a statement is about
 //! and what it does to it. What it does not understand it passes over.
 
+mod back;
 mod index;
 mod leaving;
 mod name;
 mod tokens;
 
+pub use self::back::{changes_rows, looks_back};
 pub use self::index::{ConcurrentIndex, concurrent_index};
 pub use self::leaving::{Left, changes_session, left_behind, may_commit_unseen, runs_program};
 pub use self::name::ObjectName;

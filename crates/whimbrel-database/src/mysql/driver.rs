@@ -9,8 +9,9 @@ use sqlx::mysql::{
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either, Row as _};
 
+use super::batch::Batch;
 use super::state;
-use crate::answers::Row;
+use crate::answers::{Outcome, Row};
 use crate::error::{BoxError, ConnectErrorKind, DatabaseError, ServerError};
 use crate::target::{Endpoint, Target, TlsMode};
 
@@ -46,7 +47,7 @@ impl Driver {
     /// Sends the text as it stands and collects all rows of all its statements.
     pub(super) async fn rows(&mut self, sql: &str) -> Result<Vec<Row>, DatabaseError> {
         let mut rows = Vec::new();
-        self.each(sql, |item| {
+        self.each(sql.to_owned(), |item| {
             if let Either::Right(row) = item {
                 rows.push(text_row(&row)?);
             }
@@ -59,7 +60,7 @@ impl Driver {
     /// Sends the text as it stands; rows are read and dropped.
     pub(super) async fn execute(&mut self, sql: &str) -> Result<u64, DatabaseError> {
         let mut affected = 0;
-        self.each(sql, |item| {
+        self.each(sql.to_owned(), |item| {
             if let Either::Left(done) = item {
                 affected += done.rows_affected();
             }
@@ -69,16 +70,32 @@ impl Driver {
         Ok(affected)
     }
 
+    /// Sends several statements as one text, and takes their answers apart.
+    pub(super) async fn run(&mut self, batch: Batch) -> Vec<Outcome> {
+        let (text, mut answers) = batch.into_parts();
+        let ran = self
+            .each(text, |item| {
+                match item {
+                    Either::Left(done) => answers.end(done.rows_affected()),
+                    Either::Right(row) if answers.is_in_question() => answers.warn(text_row(&row)?),
+                    Either::Right(_) => {}
+                }
+                Ok(())
+            })
+            .await;
+        answers.into_outcomes(ran)
+    }
+
     /// Everything that is answered to a text, as long as the server is not silent for too long.
     async fn each(
         &mut self,
-        sql: &str,
+        sql: String,
         mut take: impl FnMut(Either<MySqlQueryResult, MySqlRow>) -> Result<(), DatabaseError>,
     ) -> Result<(), DatabaseError> {
         if self.is_silent {
             return Err(silent(self.silence));
         }
-        let mut stream = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_many(&mut self.connection);
+        let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(&mut self.connection);
         loop {
             let next = stream.try_next();
             let item = match self.silence {

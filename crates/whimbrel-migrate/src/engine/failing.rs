@@ -1,6 +1,6 @@
 //! From a statement that failed to a failure that explains itself.
 
-use whimbrel_database::DatabaseError;
+use whimbrel_database::{DatabaseError, Warnings};
 use whimbrel_migration::name::ScriptKind;
 use whimbrel_migration::plan::RunMode;
 use whimbrel_migration::redact::{names_a_secret, redact_values};
@@ -94,15 +94,20 @@ pub(super) struct StatementPlace {
     pub(super) text: String,
     pub(super) text_place: Place,
     pub(super) place: Place,
-}
-
-impl From<&Statement<'_>> for StatementPlace {
-    fn from(statement: &Statement<'_>) -> Self {
-        Self { text: statement.text.to_owned(), text_place: statement.text_place, place: statement.place }
-    }
+    /// What is done about its warnings.
+    pub(super) warnings: Warnings,
 }
 
 impl StatementPlace {
+    pub(super) fn of(statement: &Statement<'_>, warnings: Warnings) -> Self {
+        Self {
+            text: statement.text.to_owned(),
+            text_place: statement.text_place,
+            place: statement.place,
+            warnings,
+        }
+    }
+
     /// The line in which the statement ends.
     pub(super) fn last_line(&self) -> u64 {
         self.text_place.line + self.text.bytes().filter(|byte| *byte == b'\n').count() as u64
@@ -216,7 +221,7 @@ mod tests {
 
     fn place(text: &str, line: u64, column: u64) -> StatementPlace {
         let place = Place { offset: 0, line, column };
-        StatementPlace { text: text.to_owned(), text_place: place, place }
+        StatementPlace { text: text.to_owned(), text_place: place, place, warnings: Warnings::Told }
     }
 
     fn settings() -> DatabaseSettings {

@@ -23,12 +23,13 @@ use whimbrel_migration::history::NewRow;
 use whimbrel_migration::plan::RunMode;
 use whimbrel_migration::scan::{Effect, ScanFacts};
 use whimbrel_migration::script::ScriptId;
-use whimbrel_migration::statement::{Left, left_behind, may_commit_unseen};
+use whimbrel_migration::statement::{Left, changes_rows, left_behind, may_commit_unseen};
 
 use super::Engine;
 use super::failing::Interruption;
 use super::running::Work;
 use super::statements::{Part, Statements};
+use super::streaming::Ahead;
 use super::transactional::millis;
 use crate::failure::{Failure, Kept};
 use crate::report::{Event, Level};
@@ -36,7 +37,7 @@ use crate::report::{Event, Level};
 /// Where we are in a script.
 struct Course {
     progress: Progress,
-    /// The statement at hand.
+    /// The statement at hand. Those before it may be under way, as far as the transaction is open in which they are.
     index: usize,
     /// Whether it commits.
     commits: bool,
@@ -149,10 +150,19 @@ impl Engine<'_> {
         course: &mut Course,
     ) -> Result<(), Interruption> {
         self.pass_over(work.id, statements, course.progress.statements_done).await?;
+        let dialect = self.settings.migration.dialect;
+        let (hooked, mut ahead) = (self.fires_at_statements(work.id), Ahead::default());
         while let Some(part) = statements.next_statement()? {
-            course.begins(&part, self.settings.migration.dialect);
-            self.run_in_segment(work.id, &part, statements, course).await?;
+            if course.open_since.is_some() && !hooked && changes_rows(dialect, &part.place.text) {
+                self.send_ahead(work.id, part.place, &mut ahead).await?;
+                course.index += 1;
+            } else {
+                self.fetch_answers(work.id, &mut ahead).await?;
+                course.begins(&part, dialect);
+                self.run_in_segment(work.id, &part, statements, course).await?;
+            }
         }
+        self.fetch_answers(work.id, &mut ahead).await?;
         course.ends();
         self.fire_inside(self.each(work.id).after).await
     }

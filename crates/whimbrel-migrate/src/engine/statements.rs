@@ -1,5 +1,6 @@
 //! The statements of a script, one after the other, while its file is read: only the one at hand is held.
 
+use whimbrel_database::Warnings;
 use whimbrel_migration::scan::{Effect, Piece, Scanner};
 use whimbrel_migration::script::ScriptId;
 
@@ -21,6 +22,8 @@ pub(super) struct Statements {
     scanner: Scanner,
     lines: Lines,
     is_read: bool,
+    /// What is done about the warnings of its statements.
+    warnings: Warnings,
 }
 
 enum Next {
@@ -60,8 +63,15 @@ impl Statements {
             let piece = self.scanner.next_piece();
             match piece.map_err(|error| error.to_finding().in_script(self.script.clone()))? {
                 Some(Piece::Statement(statement)) => {
-                    let part = Part { place: (&statement).into(), effect: statement.effect };
-                    return Ok(Some(Next::Statement(part)));
+                    let warnings = match statement.effect {
+                        // Nobody looks back at what a DDL says of rows.
+                        Effect::ImplicitCommit(_) => Warnings::Told,
+                        // Between two statements of XA no question may come.
+                        Effect::TransactionControl(_) => Warnings::Kept,
+                        _ => self.warnings,
+                    };
+                    let place = StatementPlace::of(&statement, warnings);
+                    return Ok(Some(Next::Statement(Part { place, effect: statement.effect })));
                 }
                 Some(Piece::CopyData(data)) => return Ok(Some(Next::CopyData(data.to_vec()))),
                 Some(Piece::CopyEnd) => return Ok(Some(Next::CopyEnd)),
@@ -96,6 +106,11 @@ impl Engine<'_> {
             scanner: Scanner::new(self.settings.migration.dialect),
             lines: Lines::default(),
             is_read: false,
+            // Without a look at the whole script nobody knows whether it looks back itself.
+            warnings: match self.facts.get(&id) {
+                Some((facts, _)) if !facts.looks_back => Warnings::Told,
+                _ => Warnings::Kept,
+            },
         }
     }
 

@@ -158,7 +158,7 @@ impl Engine<'_> {
         let message = format!("dropping the INVALID index {} that our last attempt left", index.name);
         self.say(Level::Warn, Event::Notice, &message);
         let text = format!("DROP INDEX CONCURRENTLY IF EXISTS {}", index.name);
-        let place = StatementPlace { text, text_place: part.place.place, place: part.place.place };
+        let place = StatementPlace { text, text_place: part.place.place, ..part.place.clone() };
         let dropped = self.run_statement(id, &place).await;
         self.explain(part, Some(index), dropped).await
     }

@@ -45,7 +45,7 @@ impl Engine<'_> {
     }
 
     /// Whether there are callbacks around each statement: then one is done before the next is sent.
-    fn fires_at_statements(&self, id: ScriptId) -> bool {
+    pub(super) fn fires_at_statements(&self, id: ScriptId) -> bool {
         let each = self.each(id);
         let around = [each.before_statement, each.after_statement];
         !self.set.is_callback(id) && around.iter().any(|event| !self.set.callbacks(*event).is_empty())
@@ -95,23 +95,8 @@ impl Engine<'_> {
         statements: &mut Statements,
     ) -> Result<(), Interruption> {
         match part.effect {
-            Effect::CopyFromStdin => self.copy(id, &part.place, statements).await?,
-            _ => self.run_statement(id, &part.place).await?,
-        }
-        self.ask_for_warnings(id, part).await;
-        Ok(())
-    }
-
-    /// What the server has to say about DDL, where that has to be asked for. After other statements nobody asks: it would
-    /// double the round trips of a script that loads rows.
-    async fn ask_for_warnings(&mut self, id: ScriptId, part: &Part) {
-        if !self.session.capabilities().keeps_warnings || !matches!(part.effect, Effect::ImplicitCommit(_)) {
-            return;
-        }
-        match self.session.warnings().await {
-            Ok(warnings) => self.say_notices(id, &warnings),
-            // The statement is done all the same; a connection that is gone is seen by what comes next.
-            Err(error) => tracing::debug!(target: "whimbrel", "no warnings were told: {error}"),
+            Effect::CopyFromStdin => self.copy(id, &part.place, statements).await,
+            _ => self.run_statement(id, &part.place).await,
         }
     }
 
@@ -129,7 +114,8 @@ impl Engine<'_> {
         self.finish_copy(id, place).await
     }
 
-    async fn send_ahead(
+    /// Sends a statement whose answer is to be fetched.
+    pub(super) async fn send_ahead(
         &mut self,
         id: ScriptId,
         place: StatementPlace,
@@ -144,7 +130,7 @@ impl Engine<'_> {
         }
         self.patience.check().map_err(Interruption::Stopped)?;
         let canceller = self.session.canceller();
-        let sent = self.patience.let_end(&canceller, self.session.send(&place.text)).await;
+        let sent = self.patience.let_end(&canceller, self.session.send(&place.text, place.warnings)).await;
         match sent {
             Ended::With(Ok(())) => {
                 ahead.places.push_back(place);

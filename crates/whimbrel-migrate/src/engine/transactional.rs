@@ -166,7 +166,7 @@ impl Engine<'_> {
         self.patience.check().map_err(Interruption::Stopped)?;
         let canceller = self.session.canceller();
         let watch = self.lock_watch();
-        let work = watch.during(self.session.execute(&statement.text));
+        let work = watch.during(self.session.execute(&statement.text, statement.warnings));
         let answer = self.patience.let_end(&canceller, work).await;
         let seen = watch.seen();
         self.judge(id, statement, answer, &seen)

@@ -2,7 +2,7 @@
 
 use super::{Effect, Piece, Place, ScanError, Scanner, Statement};
 use crate::dialect::Dialect;
-use crate::statement::runs_program;
+use crate::statement::{looks_back, runs_program};
 
 /// A statement of some kind, and where the first of them is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct ScanFacts {
     pub copies: bool,
     /// The first statement that makes the server run a program.
     pub program: Option<Place>,
+    /// Whether a statement may look at what the server keeps about the one before it (MySQL, MariaDB).
+    pub looks_back: bool,
 }
 
 const SHOWN_STATEMENT: usize = 200;
@@ -115,6 +117,7 @@ pub fn facts(dialect: Dialect, bytes: &[u8]) -> Result<ScanFacts, ScanError> {
 /// The facts about a script that arrives in pieces, cut anywhere.
 #[derive(Debug, Clone)]
 pub struct FactsReader {
+    dialect: Dialect,
     scanner: Scanner,
     facts: ScanFacts,
 }
@@ -122,7 +125,7 @@ pub struct FactsReader {
 impl FactsReader {
     /// Nothing has come yet.
     pub fn new(dialect: Dialect) -> Self {
-        Self { scanner: Scanner::new(dialect), facts: ScanFacts::default() }
+        Self { dialect, scanner: Scanner::new(dialect), facts: ScanFacts::default() }
     }
 
     /// Takes the next piece.
@@ -131,7 +134,7 @@ impl FactsReader {
     /// As [`Scanner::next_piece`].
     pub fn feed(&mut self, piece: &[u8]) -> Result<(), ScanError> {
         self.scanner.feed(piece);
-        drain(&mut self.scanner, &mut self.facts)
+        self.drain()
     }
 
     /// What is known, once all pieces were fed.
@@ -140,16 +143,18 @@ impl FactsReader {
     /// As [`Scanner::next_piece`].
     pub fn finish(mut self) -> Result<ScanFacts, ScanError> {
         self.scanner.finish();
-        drain(&mut self.scanner, &mut self.facts)?;
+        self.drain()?;
         Ok(self.facts)
     }
-}
 
-fn drain(scanner: &mut Scanner, facts: &mut ScanFacts) -> Result<(), ScanError> {
-    while let Some(piece) = scanner.next_piece()? {
-        if let Piece::Statement(statement) = piece {
-            facts.add(&statement);
+    fn drain(&mut self) -> Result<(), ScanError> {
+        while let Some(piece) = self.scanner.next_piece()? {
+            if let Piece::Statement(statement) = piece {
+                self.facts.add(&statement);
+                self.facts.looks_back |=
+                    self.dialect.is_mysql_like() && looks_back(self.dialect, statement.text);
+            }
         }
+        Ok(())
     }
-    Ok(())
 }

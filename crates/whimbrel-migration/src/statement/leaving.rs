@@ -1,5 +1,6 @@
 //! What a statement leaves in its session for those after it.
 
+use super::tokens::first_token;
 use super::{Cursor, Token, tokens};
 use crate::dialect::Dialect;
 
@@ -90,9 +91,7 @@ fn names_lock(token: &Token<'_>) -> bool {
 
 /// Whether a statement may commit without its first word saying so: a routine, a prepared statement, a block.
 pub fn may_commit_unseen(dialect: Dialect, statement: &str) -> bool {
-    let tokens = tokens(dialect, statement);
-    tokens
-        .first()
+    first_token(dialect, statement)
         .is_some_and(|first| ["CALL", "EXECUTE", "BEGIN", "DO"].iter().any(|word| first.is_word(word)))
 }
 

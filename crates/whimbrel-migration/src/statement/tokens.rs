@@ -66,10 +66,19 @@ pub(super) fn between(first: &Token<'_>, last: &Token<'_>) -> String {
 
 /// Takes a statement apart; comments are left out.
 pub(crate) fn tokens(dialect: Dialect, statement: &str) -> Vec<Token<'_>> {
+    first_tokens(dialect, statement, MOST_TOKENS)
+}
+
+/// The first of them, if there is one.
+pub(super) fn first_token(dialect: Dialect, statement: &str) -> Option<Token<'_>> {
+    first_tokens(dialect, statement, 1).pop()
+}
+
+fn first_tokens(dialect: Dialect, statement: &str, most: usize) -> Vec<Token<'_>> {
     let bytes = statement.as_bytes();
     let mut tokens = Vec::new();
     let mut at = 0;
-    while at < bytes.len() && tokens.len() < MOST_TOKENS {
+    while at < bytes.len() && tokens.len() < most {
         let rest = &bytes[at..];
         let (kind, length) = match rest[0] {
             byte if byte.is_ascii_whitespace() => {
