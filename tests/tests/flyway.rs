@@ -6,16 +6,22 @@ use std::time::Duration;
 
 use common::Shop;
 use serde_json::Value;
+use whimbrel_tests::postgres::superuser;
 use whimbrel_tests::program::{Ended, Running, clean, run};
 use whimbrel_tests::testbed;
 
 /// Real Flyway with the same scripts, the same database and the same placeholder.
 fn flyway(shop: &Shop, verb: &str, greeting: &str) -> Ended {
+    flyway_as(shop, &shop.database.user, verb, greeting)
+}
+
+/// The same with a role that has the same password.
+fn flyway_as(shop: &Shop, role: &str, verb: &str, greeting: &str) -> Ended {
     let mut command = clean(testbed::variable("WHIMBREL_TEST_FLYWAY"));
     let (_, place) =
         shop.database.url().rsplit_once('@').map(|(a, b)| (a.to_owned(), b.to_owned())).expect("a URL");
     command.env("FLYWAY_URL", format!("jdbc:postgresql://{place}"));
-    command.env("FLYWAY_USER", &shop.database.user).env("FLYWAY_PASSWORD", &shop.database.password);
+    command.env("FLYWAY_USER", role).env("FLYWAY_PASSWORD", &shop.database.password);
     command.arg(format!("-locations=filesystem:{}", shop.project.file("sql").display()));
     command.args([
         format!("-placeholders.greeting={greeting}").as_str(),
@@ -133,22 +139,42 @@ fn missing_changed_and_baselined_scripts_look_the_same_to_both() {
 
 #[test]
 fn row_17_flyway_waits_for_a_run_of_a_hundred_scripts_and_gets_its_turn_before_the_end() {
+    let ended = apply_a_hundred_beside_flyway(|shop| shop.database.user.clone());
+    assert!(ended.says("another runner waits for the lock"), "{}", ended.said());
+}
+
+/// Its role has what ours has, and ours may not see what it asks for.
+#[test]
+fn row_17_flyway_of_another_role_gets_its_turn_although_nobody_sees_it_wait() {
+    let ended = apply_a_hundred_beside_flyway(|shop| {
+        let role = format!("{}_other", shop.database.user);
+        let (user, password) = (&shop.database.user, &shop.database.password);
+        superuser(&format!("CREATE ROLE \"{role}\" LOGIN PASSWORD '{password}' IN ROLE \"{user}\""));
+        role
+    });
+    assert!(ended.says("sessions of other roles may wait for the lock"), "{}", ended.said());
+    assert!(!ended.says("another runner waits"), "{}", ended.said());
+}
+
+fn apply_a_hundred_beside_flyway(role: impl FnOnce(&Shop) -> String) -> Ended {
     let shop =
         Shop::new(&[("V1__runs.sql", "CREATE TABLE runs (script int);\nINSERT INTO runs VALUES (1);\n")]);
     for version in 2..=100 {
         let text = format!("INSERT INTO runs VALUES ({version});\nSELECT pg_sleep(0.07);\n");
         shop.write(&format!("V{version}__r.sql"), &text);
     }
-    std::thread::scope(|scope| {
+    let role = role(&shop);
+    let ended = std::thread::scope(|scope| {
         let mut command = shop.command("migrate");
         let mut ours = Running::start(command.args(["--placeholder", "greeting="]));
         ours.line_with("applied V2__r.sql", Duration::from_secs(60));
         // Their JVM takes a second until it asks for the lock; who applied a script is told by the program that did it.
-        let theirs = scope.spawn(|| flyway(&shop, "migrate", ""));
+        let theirs = scope.spawn(|| flyway_as(&shop, &role, "migrate", ""));
         let ended = ours.wait(Duration::from_secs(60)).expect_code(0);
         let theirs = json(&theirs.join().expect("it does not panic").expect_code(0));
         let applied = theirs["migrationsExecuted"].as_u64().expect("a number");
         assert!(applied > 0, "Flyway came too late for any script\n{}", ended.said());
+        ended
     });
     assert_eq!(shop.database.ask("SELECT count(*), count(DISTINCT script) FROM runs"), "100|100");
     assert_eq!(
@@ -157,4 +183,8 @@ fn row_17_flyway_waits_for_a_run_of_a_hundred_scripts_and_gets_its_turn_before_t
         "100|100|100"
     );
     assert_both_agree(&shop, "");
+    if role != shop.database.user {
+        superuser(&format!("DROP ROLE \"{role}\""));
+    }
+    ended
 }

@@ -171,6 +171,17 @@ impl std::fmt::Display for LockHolder {
     }
 }
 
+/// Who else may be trying to get the lock that is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// Nobody.
+    Not,
+    /// There are sessions of other roles, and this one may not see what they ask for.
+    Unseen,
+    /// Somebody was seen.
+    Seen,
+}
+
 /// What an unlock found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unlocked {

@@ -26,7 +26,7 @@ mod target;
 mod transaction;
 
 pub use answers::{
-    Blocker, ExecuteError, Executed, FinishError, Finished, IndexState, LockHolder, Notice, Row,
+    Awaited, Blocker, ExecuteError, Executed, FinishError, Finished, IndexState, LockHolder, Notice, Row,
     SessionFacts, StatementLimits, TableFacts, Unlocked, Warnings,
 };
 pub use cancel::{CancelError, Canceller, Veto};

@@ -9,7 +9,7 @@
 use whimbrel_migration::history::HistoryRow;
 use whimbrel_migration::sql::TableName;
 
-use crate::answers::{LockHolder, Unlocked};
+use crate::answers::{Awaited, LockHolder, Unlocked};
 use crate::engine::{Engine, on_engine};
 use crate::error::DatabaseError;
 use crate::history::history_rows;
@@ -42,12 +42,12 @@ impl Session {
         on_engine!(&mut self.engine, engine => engine.lock_holder(table).await)
     }
 
-    /// Whether somebody else tries to get the lock that we hold. Only PostgreSQL has to be asked: MySQL and MariaDB keep
+    /// Who else tries to get the lock that we hold. Only PostgreSQL has to be asked: MySQL and MariaDB keep
     /// a queue, and SQLite's lock belongs to this machine.
-    pub async fn is_awaited(&mut self, table: &TableName) -> Result<bool, DatabaseError> {
+    pub async fn awaited(&mut self, table: &TableName) -> Result<Awaited, DatabaseError> {
         match &mut self.engine {
-            Engine::Postgres(engine) => engine.is_awaited(table).await,
-            Engine::MySql(_) | Engine::Sqlite(_) => Ok(false),
+            Engine::Postgres(engine) => engine.awaited(table).await,
+            Engine::MySql(_) | Engine::Sqlite(_) => Ok(Awaited::Not),
         }
     }
 

@@ -47,6 +47,7 @@ use whimbrel_migration::scan::{self, ScanFacts};
 use whimbrel_migration::script::ScriptId;
 use whimbrel_migration::sql::TableName;
 
+use self::locking::Turns;
 use crate::failure::Failure;
 use crate::patience::Patience;
 use crate::report::{Event, Level, Reporter};
@@ -82,8 +83,8 @@ pub struct Engine<'a> {
     /// The limits of the script at hand, and how often it was tried.
     timeouts: Timeouts,
     attempts: retrying::Attempts,
-    /// When we last looked whether somebody else waits for the lock.
-    looked_for_others: std::time::Instant,
+    /// Who else had a look in at the lock, and when.
+    turns: Turns,
     /// What became of the lock that was kept behind the last script.
     kept: Option<whimbrel_database::Unlocked>,
     /// Rings when it is time to look what a statement waits for.

@@ -7,7 +7,7 @@
 use whimbrel_migration::sql::{TableName, is_true, postgres as sql};
 
 use super::Postgres;
-use crate::answers::{LockHolder, Row, Unlocked, single, values};
+use crate::answers::{Awaited, LockHolder, Row, Unlocked, single, values};
 use crate::error::DatabaseError;
 
 impl Postgres {
@@ -73,15 +73,22 @@ impl Postgres {
 
     /// Whether somebody else lately asked for the lock and went away without it. Who tries and tries again is in no
     /// queue of the server's, but its question is the last that it asked. Flyway asks for a lock of its session or, as
-    /// is usual, of a transaction.
-    pub(crate) async fn is_awaited(&mut self, table: &TableName) -> Result<bool, DatabaseError> {
+    /// is usual, of a transaction. Of other roles the server shows neither question nor time, unless ours may see all.
+    pub(crate) async fn awaited(&mut self, table: &TableName) -> Result<Awaited, DatabaseError> {
         let query = format!(
-            "SELECT pg_catalog.count(*) > 0 FROM pg_catalog.pg_stat_activity a \
+            "SELECT CASE WHEN a.query_start IS NULL THEN 'unseen' ELSE 'seen' END \
+             FROM pg_catalog.pg_stat_activity a \
              WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid() \
-             AND a.query LIKE '%pg_try_advisory%lock({})%' AND a.query_start > pg_catalog.clock_timestamp() - interval '2s'",
+             AND (a.query LIKE '%pg_try_advisory%lock({})%' AND a.query_start > pg_catalog.clock_timestamp() - interval '2s' \
+             OR a.query = '<insufficient privilege>' AND a.usesysid IS NOT NULL) \
+             ORDER BY 1 LIMIT 1",
             sql::lock_key(table)
         );
-        Ok(single(&self.query(&query).await?).is_some_and(|answer| is_true(&answer)))
+        Ok(match single(&self.query(&query).await?).as_deref() {
+            Some("seen") => Awaited::Seen,
+            Some(_) => Awaited::Unseen,
+            None => Awaited::Not,
+        })
     }
 
     /// Gives the lock back and makes the session as good as new, in one round trip.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use whimbrel_database::{EngineKind, Unlocked};
+use whimbrel_database::{Awaited, EngineKind, Unlocked};
 use whimbrel_migration::history::HistoryRow;
 
 use super::Engine;
@@ -17,6 +17,50 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// How often we look whether somebody waits, and how long the lock is then left alone: Flyway tries once a second.
 const LOOK: Duration = Duration::from_secs(1);
 const TURN: Duration = Duration::from_millis(1200);
+
+/// How long sessions that we cannot see into are without a turn: short at first, for one that came before us, and never as long
+/// as Flyway's patience, which is 50 tries.
+const FIRST_UNSEEN: Duration = Duration::from_secs(5);
+const LONGEST_UNSEEN: Duration = Duration::from_secs(40);
+
+/// When others have had their last look in.
+pub(super) struct Turns {
+    /// When we last looked who waits, and when somebody last had a turn, or we began.
+    looked: Instant,
+    given: Instant,
+    /// How long sessions that we cannot see into go without one.
+    unseen: Duration,
+}
+
+impl Turns {
+    /// Nobody has had one.
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        Self { looked: now, given: now, unseen: FIRST_UNSEEN }
+    }
+
+    fn is_look_due(&self, now: Instant) -> bool {
+        now.duration_since(self.looked) >= LOOK
+    }
+
+    /// We looked, and saw this. Whether somebody has a turn now: who was seen to wait has it at once, who may be waiting
+    /// has it now and then, ever more seldom, for mostly it is an application that has no need of it.
+    fn give(&mut self, now: Instant, awaited: Awaited) -> bool {
+        self.looked = now;
+        let is_due = match awaited {
+            Awaited::Seen => true,
+            Awaited::Unseen => now.duration_since(self.given) >= self.unseen,
+            Awaited::Not => false,
+        };
+        if is_due && awaited == Awaited::Unseen {
+            self.unseen = (self.unseen * 2).min(LONGEST_UNSEEN);
+        }
+        if is_due {
+            (self.looked, self.given) = (now + TURN, now + TURN);
+        }
+        is_due
+    }
+}
 
 impl Engine<'_> {
     /// Takes the lock, or says who has it when our patience is over.
@@ -135,14 +179,20 @@ impl Engine<'_> {
                 return self.lock_and_read(above).await;
             }
         }
-        let is_awaited = may_go_on.is_ok() && self.is_awaited().await?;
-        let Some(rank) = above.filter(|_| may_go_on.is_ok() && !is_awaited) else {
+        let awaited = if may_go_on.is_ok() { self.awaited().await? } else { Awaited::Not };
+        let Some(rank) = above.filter(|_| may_go_on.is_ok() && awaited == Awaited::Not) else {
             self.unlock().await?;
             may_go_on?;
-            if is_awaited {
-                self.say(Level::Info, Event::Waiting, "another runner waits for the lock: it has its turn");
+            let message = match awaited {
+                Awaited::Seen => Some("another runner waits for the lock: it has its turn"),
+                Awaited::Unseen => Some(
+                    "sessions of other roles may wait for the lock, which we may not see: they have a turn",
+                ),
+                Awaited::Not => None,
+            };
+            if let Some(message) = message {
+                self.say(Level::Info, Event::Waiting, message);
                 self.patience.sleep(TURN).await?;
-                self.looked_for_others = Instant::now();
             }
             return self.lock_and_read(above).await;
         };
@@ -159,18 +209,18 @@ impl Engine<'_> {
         }
     }
 
-    /// Whether somebody else tries to get the lock. Looked at once in a while.
-    async fn is_awaited(&mut self) -> Result<bool, Failure> {
+    /// Who has a turn now. Looked at once in a while.
+    async fn awaited(&mut self) -> Result<Awaited, Failure> {
         if !self.is_look_due() {
-            return Ok(false);
+            return Ok(Awaited::Not);
         }
-        self.looked_for_others = Instant::now();
-        let is_awaited = self.session.is_awaited(&self.table).await;
-        is_awaited.map_err(Failure::database("look who waits for the lock"))
+        let awaited = self.session.awaited(&self.table).await;
+        let awaited = awaited.map_err(Failure::database("look who waits for the lock"))?;
+        Ok(if self.turns.give(Instant::now(), awaited) { awaited } else { Awaited::Not })
     }
 
     pub(super) fn is_look_due(&self) -> bool {
-        self.looked_for_others.elapsed() >= LOOK
+        self.turns.is_look_due(Instant::now())
     }
 
     /// Gives the lock back after a failure, which must not be hidden by another one.
@@ -178,5 +228,40 @@ impl Engine<'_> {
         if let Err(error) = self.session.unlock_and_reset(&self.table).await {
             tracing::debug!(target: "whimbrel", "the lock goes with the session: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The seconds at which there are turns, where one looks each second and sees this.
+    fn turns(seconds: u64, awaited: impl Fn(u64) -> Awaited) -> Vec<u64> {
+        let mut turns = Turns::new();
+        let begin = turns.given;
+        let mut given = Vec::new();
+        for second in 1..seconds {
+            let now = begin + Duration::from_secs(second);
+            if turns.is_look_due(now) && turns.give(now, awaited(second)) {
+                given.push(second);
+            }
+        }
+        given
+    }
+
+    #[test]
+    fn who_was_seen_has_a_turn_at_once_and_nobody_has_none() {
+        assert_eq!(turns(60, |_| Awaited::Not), [0; 0]);
+        assert_eq!(turns(9, |second| if second == 2 { Awaited::Seen } else { Awaited::Not }), [2]);
+        // A turn takes a while, and after it there is nothing to look for during a second.
+        assert_eq!(turns(9, |_| Awaited::Seen), [1, 4, 7]);
+    }
+
+    #[test]
+    fn who_cannot_be_seen_has_one_now_and_then_and_before_flyway_gives_up() {
+        assert_eq!(turns(200, |_| Awaited::Unseen), [5, 17, 39, 81, 123, 165]);
+        // One that was seen had it for all of them.
+        let seen = |second| if second == 4 { Awaited::Seen } else { Awaited::Unseen };
+        assert_eq!(turns(20, seen), [4, 11]);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use whimbrel_database::{DatabaseError, ServerError, Session, SessionFacts};
@@ -17,6 +17,7 @@ use whimbrel_migration::state::Overview;
 
 use super::Engine;
 use super::connecting::{SAY_AGAIN, begin_with_init_sql, connect};
+use super::locking::Turns;
 use crate::failure::Failure;
 use crate::files::FilesError;
 use crate::patience::Patience;
@@ -81,7 +82,7 @@ impl<'a> Engine<'a> {
             facts: HashMap::new(),
             timeouts: common.timeouts,
             attempts: Default::default(),
-            looked_for_others: Instant::now(),
+            turns: Turns::new(),
             kept: None,
             alarm: Default::default(),
             read_ahead: None,
