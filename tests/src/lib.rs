@@ -17,6 +17,7 @@ pub mod random;
 pub mod registry;
 pub mod release;
 pub mod server;
+pub mod sweep;
 pub mod testbed;
 
 use std::time::{Duration, Instant};

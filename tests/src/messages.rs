@@ -1,5 +1,5 @@
-//! A proxy that knows where PostgreSQL's messages begin and end: it counts them, and can cut a connection, or hold it
-//! still, at any one of them. Only for connections without TLS: nobody reads along there.
+//! A proxy that knows where the messages of PostgreSQL, or of MySQL and MariaDB, begin and end: it counts them, and can cut
+//! a connection, or hold it still, at any one of them. Only for connections without TLS: nobody reads along there.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -57,8 +57,16 @@ pub struct MessageProxy {
     held: Mutex<Receiver<()>>,
 }
 
+/// Whose messages they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Postgres,
+    MySql,
+}
+
 struct Shared {
     target: String,
+    protocol: Protocol,
     state: Mutex<State>,
     released: Condvar,
     tell_held: Sender<()>,
@@ -74,14 +82,24 @@ struct State {
 }
 
 impl MessageProxy {
-    /// Listens on a free port of this machine and forwards to `target` (host and port).
+    /// Listens on a free port of this machine and forwards to the PostgreSQL at `target` (host and port).
     pub fn to(target: &str) -> Self {
+        Self::speaking(Protocol::Postgres, target)
+    }
+
+    /// The same for a MySQL or MariaDB. Round trips are not counted there.
+    pub fn to_mysql(target: &str) -> Self {
+        Self::speaking(Protocol::MySql, target)
+    }
+
+    fn speaking(protocol: Protocol, target: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let address = listener.local_addr().expect("a listener has an address").to_string();
         let (tell_held, held) = channel();
         let state = State { messages: 0, round_trips: 0, last: None, rule: None, holding: false };
         let shared = Arc::new(Shared {
             target: target.to_owned(),
+            protocol,
             state: Mutex::new(state),
             released: Condvar::new(),
             tell_held,
@@ -143,7 +161,7 @@ impl Shared {
     }
 
     fn pump(&self, from: Side, mut source: TcpStream, mut sink: TcpStream) {
-        let mut framing = Framing::new(from);
+        let mut framing = Framing::new(self.protocol, from);
         let mut bytes = [0; 64 * 1024];
         while let Ok(read @ 1..) = source.read(&mut bytes) {
             framing.pending.extend_from_slice(&bytes[..read]);
@@ -219,6 +237,7 @@ impl Shared {
 
 /// Where messages begin and end.
 struct Framing {
+    protocol: Protocol,
     from: Side,
     pending: Vec<u8>,
     /// Messages without a type come first: the client's requests, the server's one letter about TLS.
@@ -226,14 +245,20 @@ struct Framing {
 }
 
 impl Framing {
-    fn new(from: Side) -> Self {
-        Self { from, pending: Vec::new(), begins: std::cell::Cell::new(true) }
+    fn new(protocol: Protocol, from: Side) -> Self {
+        Self { protocol, from, pending: Vec::new(), begins: std::cell::Cell::new(true) }
     }
 
     /// Type, beginning of the body and end of the complete message at `at`.
     fn next(&self, at: usize) -> Option<(u8, usize, usize)> {
         const TLS_REQUEST: u32 = 80_877_103;
         let bytes = &self.pending[at..];
+        if self.protocol == Protocol::MySql {
+            let &[low, middle, high, _sequence, ref rest @ ..] = bytes else { return None };
+            let length = u32::from_le_bytes([low, middle, high, 0]) as usize;
+            let tag = rest.get(..length)?.first().copied().unwrap_or_default();
+            return Some((tag, at + 4, at + 4 + length));
+        }
         let number = |from: usize| Some(u32::from_be_bytes(bytes.get(from..from + 4)?.try_into().ok()?));
         if self.begins.get() && self.from == Side::Server && matches!(bytes.first(), Some(b'N' | b'S')) {
             self.begins.set(false);

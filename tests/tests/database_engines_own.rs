@@ -350,3 +350,30 @@ fn a_schema_that_sqlite_has_not_is_named() {
     let refused = shop.run("migrate", &[]).expect_code(2);
     assert!(refused.says("app is none of them"), "{}", refused.said());
 }
+
+#[test]
+fn a_role_of_mariadb_that_may_not_make_our_tables_still_migrates() {
+    let shop = Shop::new(Place::mariadb(), &[("V1__bird.sql", "CREATE TABLE bird (id int PRIMARY KEY);\n")]);
+    shop.run("migrate", &[]).expect_code(0);
+    let name = &shop.place.name;
+    shop.ask(&format!(
+        "DROP TABLE whimbrel_run, whimbrel_script_progress; CREATE USER {name}@'%' IDENTIFIED BY 'narrow'; \
+         GRANT SELECT, INSERT, UPDATE, DELETE ON {name}.* TO {name}@'%'; GRANT ALL ON {name}.bird TO {name}@'%'"
+    ));
+    let (_, place) = shop.place.url().split_once('@').expect("the URL has a login");
+    let url = format!("mariadb://{name}:narrow@{place}");
+    let migrate = || run(shop.command("migrate").env("APP_DATABASE_URL", &url), MINUTE);
+    shop.write("V2__name.sql", "ALTER TABLE bird ADD COLUMN name varchar(99);\n");
+    shop.write(
+        "V3__more.sql",
+        "ALTER TABLE bird ADD COLUMN size int;\nALTER TABLE bird ADD COLUMN size int;\n",
+    );
+    let failed = migrate().expect_code(8);
+    assert!(failed.stderr.contains("how far V2__name.sql comes cannot be recorded"), "{}", failed.said());
+    assert!(failed.stderr.contains("1 of its 2 statements are done"), "{}", failed.said());
+    assert_eq!(
+        shop.ask("SELECT version, success FROM flyway_schema_history ORDER BY installed_rank"),
+        "1|1\n2|1\n3|0"
+    );
+    shop.ask(&format!("DROP USER {name}@'%'"));
+}

@@ -7,16 +7,14 @@
 //! Every Nth point is tried, so that it takes well under a minute. `WHIMBREL_TEST_SWEEP=all` tries every one, in both ways:
 //! more than a thousand.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::process::Signal;
 use whimbrel_tests::eventually;
 use whimbrel_tests::messages::{Act, MessageProxy};
 use whimbrel_tests::postgres::{Database, host_and_port};
-use whimbrel_tests::program::{Ended, Running, run};
+use whimbrel_tests::program::{Ended, run};
 use whimbrel_tests::project::Project;
-use whimbrel_tests::random::Random;
+use whimbrel_tests::sweep::{self, Point, Way, sweep};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// Points that a run without a variable tries, of all ways together.
@@ -60,12 +58,6 @@ const SCRIPTS: [(&str, &str); 10] = [
 /// Effects that are there once the script's row is, and never without it.
 const WITH_THE_ROW: [(&str, &str); 6] =
     [("01", "V01"), ("02", "V02"), ("03", "V03"), ("07", "V07"), ("07", "V07+"), ("08", "V08")];
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    Kill,
-    Cut,
-}
 
 struct Scene {
     project: Project,
@@ -165,43 +157,17 @@ impl Scene {
     }
 
     /// One run that is stopped at this point. Whether the point was reached.
-    fn strike(&self, point: u64, way: Way) -> bool {
+    fn strike(&self, point: Point) -> bool {
         self.start_over();
-        self.proxy.rule(move |message| match way {
-            _ if message.number < point => Act::Pass,
-            Way::Kill => Act::Hold,
-            Way::Cut => Act::Cut,
-        });
-        let context = format!("{way:?} at message {point}");
-        let mut running = Running::start(&mut self.command(&self.proxy.address));
-        let reached = match way {
-            Way::Cut => {
-                let ended = running.wait(MINUTE);
-                let code = ended.code;
-                // A lost COMMIT that went through is settled, and a lost goodbye hurts nobody.
-                assert!(matches!(code, Some(0 | 4 | 7 | 8)), "{context}: {code:?}\n{}", ended.said());
-                self.proxy.messages() >= point
-            }
-            Way::Kill => {
-                let began = Instant::now();
-                loop {
-                    if self.proxy.is_held_within(Duration::from_millis(20)) {
-                        running.signal(Signal::KILL);
-                        let ended = running.wait(MINUTE);
-                        assert!(matches!(ended.code, None | Some(0)), "{context}\n{}", ended.said());
-                        self.proxy.release();
-                        break true;
-                    }
-                    if !running.is_running() {
-                        running.wait(MINUTE).expect_code(0);
-                        break self.proxy.is_held_within(Duration::ZERO);
-                    }
-                    assert!(began.elapsed() < MINUTE, "{context}: neither held nor ended");
-                }
-            }
+        let (ended, reached) = sweep::strike(&self.proxy, &mut self.command(&self.proxy.address), point);
+        let fits = match point.way {
+            // A lost COMMIT that went through is settled, and a lost goodbye hurts nobody.
+            Way::Cut => matches!(ended.code, Some(0 | 4 | 7 | 8)),
+            Way::Kill => matches!(ended.code, None | Some(0)),
         };
-        self.proxy.release();
+        assert!(fits, "{point}: {:?}\n{}", ended.code, ended.said());
         self.wait_for_backends();
+        let context = point.to_string();
         self.check_between(&context);
         let ended = self.run_through();
         assert_eq!(ended.code, Some(0), "{context}: the next run\n{}", ended.said());
@@ -219,47 +185,7 @@ fn messages_of_a_run() -> u64 {
     scene.proxy.messages()
 }
 
-fn points(messages: u64) -> Vec<(u64, Way)> {
-    let all = std::env::var("WHIMBREL_TEST_SWEEP").is_ok_and(|value| value == "all");
-    let ways = [Way::Kill, Way::Cut];
-    let every: Vec<(u64, Way)> =
-        (1..=messages).flat_map(|point| ways.into_iter().map(move |way| (point, way))).collect();
-    if all {
-        return every;
-    }
-    // Different ones each time, evenly spread.
-    let mut random = Random::seeded_by_environment();
-    let step = (every.len() as u64).div_ceil(POINTS).max(1);
-    let first = random.below(step);
-    every.into_iter().skip(first as usize).step_by(step as usize).collect()
-}
-
 #[test]
 fn row_3_and_4_killed_or_cut_off_at_any_message_nothing_is_lost_or_done_twice() {
-    let messages = messages_of_a_run();
-    let points = points(messages);
-    let (next, reached) = (AtomicU64::new(0), AtomicU64::new(0));
-    let began = Instant::now();
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                let scene = Scene::new();
-                while let Some(&(point, way)) = points.get(next.fetch_add(1, Ordering::SeqCst) as usize) {
-                    if scene.strike(point, way) {
-                        reached.fetch_add(1, Ordering::SeqCst);
-                    }
-                }
-            });
-        }
-    });
-    let reached = reached.into_inner();
-    println!(
-        "{messages} messages a run; {reached} points struck in {:.1} s, 0 stuck, 0 doubled",
-        began.elapsed().as_secs_f32()
-    );
-    assert!(
-        reached * 10 >= points.len() as u64 * 9,
-        "only {reached} of {} points were reached",
-        points.len()
-    );
+    sweep(messages_of_a_run(), POINTS, Scene::new, Scene::strike);
 }

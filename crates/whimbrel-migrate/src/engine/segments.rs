@@ -16,7 +16,7 @@ mod stopping;
 
 use std::time::Instant;
 
-use whimbrel_database::Progress;
+use whimbrel_database::{Condition, Progress};
 use whimbrel_migration::dialect::Dialect;
 use whimbrel_migration::finding::Finding;
 use whimbrel_migration::history::NewRow;
@@ -49,13 +49,15 @@ struct Course {
     locked: bool,
     /// A record of this script is in the database.
     recorded: bool,
+    /// The role may not write one.
+    unrecorded: bool,
     /// Where an earlier run was killed, if one was.
     killed_at: Option<usize>,
 }
 
 impl Course {
-    fn new(progress: Progress) -> Self {
-        let recorded = progress.statements_done > 0 || progress.failed;
+    /// With what is recorded about the script, or with a fresh record that is not written yet.
+    fn new(progress: Progress, recorded: bool) -> Self {
         let killed_at = (recorded && !progress.failed).then_some(progress.statements_done);
         Self {
             index: progress.statements_done,
@@ -65,6 +67,7 @@ impl Course {
             open_since: None,
             locked: false,
             recorded,
+            unrecorded: false,
             killed_at,
         }
     }
@@ -103,19 +106,19 @@ impl Engine<'_> {
         let started = Instant::now();
         self.limit_session().await?;
         let facts = self.facts_of(work.id)?;
-        let progress = match resumes {
-            Some(progress) => progress,
+        let mut course = match resumes {
+            Some(progress) => Course::new(progress, true),
             None => {
                 let total = self.statements_in(work.id)?;
-                self.interrupted(work, total).await?
+                let left = self.record_left_by(work, total).await?;
+                let recorded = left.is_some();
+                Course::new(left.unwrap_or_else(|| self.fresh(work.id, work.rank(), total)), recorded)
             }
         };
-        let mut course = Course::new(progress);
         self.take_up_again(work.id, &course.progress)?;
         let mut statements = self.compared_statements(work.id)?;
-        if commits_early(&facts) {
-            // The table of records is made here: inside of a transaction that would be DDL too.
-            self.record(&mut course).await?;
+        if commits_by_itself(&facts) && !course.recorded {
+            self.begin_record(work.id, &mut course).await?;
         }
         self.begin_first_segment(work, &mut course).await?;
         if let Err(interruption) = self.run_segments(work, &mut statements, &mut course).await {
@@ -200,7 +203,25 @@ impl Engine<'_> {
         Ok(())
     }
 
+    /// Makes the table of records: inside of a transaction that would be DDL too. A role that may not make it still migrates.
+    async fn begin_record(&mut self, id: ScriptId, course: &mut Course) -> Result<(), Failure> {
+        let recorded = self.record(course).await;
+        let Err(Failure::Database { error, .. }) = &recorded else { return recorded };
+        if error.condition() != Condition::NoRight {
+            return recorded;
+        }
+        (course.recorded, course.unrecorded) = (false, true);
+        let script = &self.set.script(id).script;
+        let message =
+            format!("how far {script} comes cannot be recorded, and no later run will know it: {error}");
+        self.say(Level::Warn, Event::Notice, &message);
+        Ok(())
+    }
+
     async fn record(&mut self, course: &mut Course) -> Result<(), Failure> {
+        if course.unrecorded {
+            return Ok(());
+        }
         // What stands as failed stays so until the script is through.
         let written = self.session.write_progress(&self.table, &course.progress).await;
         course.recorded = true;
@@ -278,7 +299,7 @@ fn commits(effect: Effect) -> bool {
     matches!(effect, Effect::ImplicitCommit(_) | Effect::NonTransactional(_))
 }
 
-/// Whether something is committed before the script is through: then it needs a record.
-fn commits_early(facts: &ScanFacts) -> bool {
-    facts.statements > 1 && (facts.implicit_commit.is_some() || facts.non_transactional.is_some())
+/// Whether something is committed before the row is: then it needs a record, which says after a kill that it may be there.
+fn commits_by_itself(facts: &ScanFacts) -> bool {
+    facts.implicit_commit.is_some() || facts.non_transactional.is_some()
 }

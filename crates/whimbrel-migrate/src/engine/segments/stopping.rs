@@ -40,11 +40,8 @@ impl Engine<'_> {
         match Self::statement_of(interruption) {
             Ok(failed) => self.failed_segment(work, course, failed, is_known, millis).await,
             Err(failure) => {
-                if matches!(failure, Failure::Stopped(_))
-                    && course.recorded
-                    && let Err(failure) = self.record(&mut course).await
-                {
-                    tracing::warn!(target: "whimbrel", "{failure}");
+                if matches!(failure, Failure::Stopped(_)) {
+                    self.record_in_good_order(&mut course).await;
                 }
                 if matches!(failure, Failure::Callback { .. }) && course.index > 0 {
                     // What it did may have stayed, and as Flyway tells it, it failed.
@@ -70,15 +67,17 @@ impl Engine<'_> {
         let done = course.progress.statements_done;
         let is_fresh = is_known && done == 0 && !course.progress.failed && !self.set.has_callbacks();
         if is_fresh && self.has_attempts_left(&failed.error) {
-            // In good order back to where it began: it comes again, and nothing is written about it until then.
+            // It comes again, and nothing is written about it until then.
+            self.record_in_good_order(&mut course).await;
             return self.script_failure(work.id, RunMode::InTransaction, failed, Kept::Nothing);
         }
+        let may_be_done = course.killed_at == Some(course.index) && course.commits;
         let kept = match done {
             _ if !is_known => Kept::ItsOwn,
-            0 => Kept::Nothing,
+            0 if !may_be_done => Kept::Nothing,
             done => Kept::Statements { done, total: course.progress.statements },
         };
-        if course.killed_at == Some(course.index) && course.commits {
+        if may_be_done {
             failed.notes.push(
                 "the last run was killed at this statement, and the server may have done it: if so, take back by hand \
                  what it made, and run migrate again"
@@ -102,6 +101,25 @@ impl Engine<'_> {
         self.script_failure(work.id, RunMode::StatementByStatement, failed, kept)
     }
 
+    /// Writes down how far a script came that was not torn off. Back where it began, nothing was done for certain.
+    async fn record_in_good_order(&mut self, course: &mut Course) {
+        if !course.recorded {
+            return;
+        }
+        let written = match course.progress.statements_done {
+            0 => self.forget(course).await,
+            _ => self.record(course).await,
+        };
+        if let Err(failure) = written {
+            tracing::warn!(target: "whimbrel", "{failure}");
+        }
+    }
+
+    async fn forget(&mut self, course: &Course) -> Result<(), Failure> {
+        let deleted = self.session.delete_progress(&self.table, &course.progress.script).await;
+        deleted.map_err(Failure::database("forget the progress of a script"))
+    }
+
     async fn roll_back_segment(&mut self, course: &Course) -> RolledBack {
         if course.locked
             && let Err(error) = self.session.query("UNLOCK TABLES").await
@@ -118,18 +136,17 @@ impl Engine<'_> {
         is_known: bool,
         millis: u64,
     ) -> Result<(), Failure> {
-        if is_known {
+        if is_known && !course.unrecorded {
             // The table of records is made here: the failed row and the record are one transaction.
             self.session.reset().await.map_err(Failure::database("write the failed row"))?;
             self.record(course).await?;
             return self.record_failure(work, &course.progress, millis).await;
         }
-        // Nobody can go on from here: what is done is not known.
+        // Nobody can go on from here: what is done is not known, or not recorded.
         let write = "write the failed row";
         self.session.reset().await.map_err(Failure::database(write))?;
         if course.recorded {
-            let deleted = self.session.delete_progress(&self.table, &course.progress.script).await;
-            deleted.map_err(Failure::database(write))?;
+            self.forget(course).await?;
         }
         let Some(row) = work.failed(millis) else { return Ok(()) };
         self.session.append_history(&self.table, &row).await.map_err(Failure::database(write))
@@ -166,7 +183,7 @@ mod tests {
             new_index: None,
         };
         let after = |rolled_back, open_since, commits| {
-            let course = Course { index: 5, commits, open_since, ..Course::new(progress.clone()) };
+            let course = Course { index: 5, commits, open_since, ..Course::new(progress.clone(), true) };
             done_after(rolled_back, &course)
         };
         assert_eq!(after(RolledBack::Everything, Some(2), false), (2, true));
