@@ -46,6 +46,7 @@ use whimbrel_migration::record::ScriptRecord;
 use whimbrel_migration::scan::{self, ScanFacts};
 use whimbrel_migration::script::ScriptId;
 use whimbrel_migration::sql::TableName;
+use whimbrel_migration::state::find_duplicates;
 
 use self::locking::Turns;
 use crate::failure::Failure;
@@ -159,6 +160,19 @@ impl Engine<'_> {
             self.reporter.line(Level::Info, Event::HistoryMissing).tell();
         }
         Ok(rows)
+    }
+
+    /// The history, for a verb that compares it with the scripts: that two of these are one is told before that a row cannot
+    /// be read.
+    async fn compared_history(&mut self) -> Result<Option<History>, Failure> {
+        let rows = self.rows().await?;
+        rows.map(|rows| self.compared(rows)).transpose()
+    }
+
+    fn compared(&self, rows: Vec<HistoryRow>) -> Result<History, Failure> {
+        History::read(rows).map_err(|unreadable| {
+            find_duplicates(self.set.scripts()).into_iter().next().unwrap_or(unreadable).into()
+        })
     }
 
     async fn history(&mut self) -> Result<Option<History>, Failure> {

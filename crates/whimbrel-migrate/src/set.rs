@@ -117,8 +117,8 @@ impl ScriptSet {
         set.judge_names(settings, found.invalid)?;
         if !settings.skip_scripts {
             set.all.reserve(found.scripts.len());
-            for (name, file) in found.scripts {
-                set.add(name, file)?;
+            for script in found.scripts {
+                set.add(script)?;
             }
         }
         set.count = set.all.len();

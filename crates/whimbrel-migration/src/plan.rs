@@ -162,7 +162,7 @@ impl MigratePlan {
 /// the text after placeholders were replaced.
 ///
 /// # Errors
-/// Those of `facts`; what speaks against the plan itself stands in [`MigratePlan::refusals`].
+/// Those of `facts`, unless the plan is refused already; what speaks against it stands in [`MigratePlan::refusals`].
 pub fn plan_migrate<E>(
     scripts: &[ResolvedScript],
     history: &History,
@@ -191,7 +191,12 @@ pub fn plan_migrate<E>(
     // What is picked may run in any order.
     let mut highest = current;
     for (id, script) in overview.pending() {
-        let facts = facts(id, script)?;
+        let facts = match facts(id, script) {
+            Ok(facts) => facts,
+            // What history and scripts disagree about comes first, as with Flyway.
+            Err(_) if refused_as_a_whole => break,
+            Err(error) => return Err(error),
+        };
         let out_of_order = script.version().is_some_and(|version| Some(version) < highest);
         highest = highest.max(script.version());
         let too_long = script.name.version_too_long(settings.dialect);

@@ -8,10 +8,10 @@ mod signs;
 use serde_json::Value;
 
 use signs::{
-    answers_agree, has_long_description, has_one_failed_row_more, has_only_more_markers,
-    is_about_a_connection, is_below_deleted, is_cut_elsewhere, is_cut_otherwise, is_long_repeatable,
-    is_of_a_dry_run, is_program, is_reserved, is_run_outside, is_wrong, never_ends, refuses, said, strings,
-    version_of,
+    answers_agree, at_first, has_long_description, has_one_failed_row_more, has_only_more_markers,
+    has_only_no_history, is_about_a_connection, is_below_deleted, is_cut_elsewhere, is_cut_otherwise,
+    is_long_repeatable, is_of_a_dry_run, is_program, is_reserved, is_run_outside, is_wrong, never_ends,
+    refuses, said, strings, version_of,
 };
 
 pub(super) use signs::{Column, Situation};
@@ -91,11 +91,10 @@ pub static REASONS: &[Reason] = &[
         slug: "failed-row",
         why: "a script that failed outside of a transaction leaves a failed row, as Flyway does in its session-lock mode only",
         applies: |_, differences| {
-            let history = differences.iter().find(|difference| difference.what == "history");
+            let first = at_first(differences);
+            let history = first.iter().find(|difference| difference.what == "history");
             history.is_some_and(|history| has_one_failed_row_more(&history.expected, &history.got))
-                && differences
-                    .iter()
-                    .all(|difference| difference.what != "answer" && difference.what != "outcome")
+                && answers_agree(first)
         },
     },
     Reason {
@@ -114,6 +113,13 @@ pub static REASONS: &[Reason] = &[
                     .iter()
                     .any(|words| situation.fails_with(differences, words))
                     && answers_agree(differences)
+                || situation.lacks_a_value()
+                    && situation.fails(differences)
+                    && answers_agree(at_first(differences))
+                || situation.names().any(|name| {
+                    ["before", "after"].iter().any(|start| name.starts_with(start))
+                        && said(differences, &format!("{name}: not "))
+                })
         },
     },
     Reason {
@@ -121,8 +127,12 @@ pub static REASONS: &[Reason] = &[
         why: "where a run cannot begin, no empty history table and no schema is left behind; Flyway makes them and then fails",
         applies: |_, differences| {
             let history = differences.iter().find(|difference| difference.what == "history");
-            history.is_some_and(|history| has_only_more_markers(&history.expected, &history.got))
-                && answers_agree(differences)
+            let is_made = match history {
+                Some(history) => has_only_more_markers(&history.expected, &history.got),
+                // In another schema than the one whose rows are compared.
+                None => differences.iter().all(has_only_no_history),
+            };
+            is_made && answers_agree(differences)
         },
     },
     Reason {
@@ -165,9 +175,10 @@ pub static REASONS: &[Reason] = &[
         applies: |situation, differences| {
             situation.engine == "mariadb"
                 && situation.names().any(|name| name.starts_with("beforeEachMigrate"))
-                && situation.fails_with(differences, "callback")
-                && answers_agree(differences)
-                && differences.iter().any(|difference| {
+                && (situation.fails_with(differences, "callback")
+                    || situation.fails_with(differences, "No value provided for placeholder"))
+                && answers_agree(at_first(differences))
+                && at_first(differences).iter().any(|difference| {
                     difference.what == "history"
                         && has_one_failed_row_more(&difference.got, &difference.expected)
                 })
@@ -262,7 +273,8 @@ pub static REASONS: &[Reason] = &[
             let goes_on = |difference: &Difference| match difference.what.as_str() {
                 "answer" => {
                     let message = text(&difference.got["message"]);
-                    let goes_as_far = ["Failed to execute script", "Detected both transactional"];
+                    let goes_as_far =
+                        ["Failed to execute script", "Detected both transactional", "Error while executing"];
                     difference.got["error"].is_null()
                         || goes_as_far.iter().any(|words| message.starts_with(words))
                 }

@@ -38,7 +38,7 @@ impl Engine<'_> {
             BaselineDecision::AlreadyThere => true,
             BaselineDecision::Refuse(finding) => return Err((*finding).into()),
             BaselineDecision::Create(row) => {
-                let missing = self.missing_schemas().await?;
+                let missing = self.schemas_to_make().await?;
                 self.create_history(&missing, Some(&row)).await?;
                 made_schemas = !missing.is_empty();
                 false

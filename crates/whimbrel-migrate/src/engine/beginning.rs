@@ -107,17 +107,27 @@ impl Engine<'_> {
                 non_empty.push(schema);
             }
         }
-        if !missing.is_empty() && !self.settings.create_schemas {
-            let finding =
-                Finding::error("no-schema", format!("schema {} does not exist", missing.join(", ")));
-            let finding = finding.coded(FlywayCode::DbConnection);
-            return Err(finding.next_step("create it, or allow that it is made").into());
+        let lacks_its_own = missing.contains(&self.table.schema);
+        if !self.settings.create_schemas {
+            missing.clear();
         }
         if !missing.is_empty() {
             // The table is made along with the schema: what is in other schemas does not count any more.
             non_empty.clear();
         }
-        Ok((missing, decide_first_contact(&non_empty, &self.settings.migration)))
+        let contact = decide_first_contact(&non_empty, &self.settings.migration);
+        if lacks_its_own && missing.is_empty() && !matches!(contact, FirstContact::Refuse(_)) {
+            return Err(no_schema(&self.table.schema).into());
+        }
+        Ok((missing, contact))
+    }
+
+    /// The schemas that are to be made along with the table; without leave to make any, the table's own has to be there.
+    pub(super) async fn schemas_to_make(&mut self) -> Result<Vec<String>, Failure> {
+        if self.settings.create_schemas {
+            return self.missing_schemas().await;
+        }
+        if self.has_schema().await? { Ok(Vec::new()) } else { Err(no_schema(&self.table.schema).into()) }
     }
 
     /// Missing schemas, the table, a baseline row and the row about the schemas, in one transaction; the rows.
@@ -164,4 +174,9 @@ impl Engine<'_> {
             .with("with_baseline", with_baseline)
             .say(&format!("making the history table {}", self.table.quoted()));
     }
+}
+
+fn no_schema(schema: &str) -> Finding {
+    let finding = Finding::error("no-schema", format!("schema {schema} does not exist"));
+    finding.coded(FlywayCode::DbConnection).next_step("create it, or allow that it is made")
 }

@@ -80,7 +80,7 @@ impl Engine<'_> {
     }
 
     async fn look(&mut self) -> Result<InfoReport, Failure> {
-        let history = self.history().await?;
+        let history = self.compared_history().await?;
         let history_exists = history.is_some();
         let schema_empty = if history_exists {
             false

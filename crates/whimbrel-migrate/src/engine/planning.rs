@@ -26,11 +26,11 @@ impl Engine<'_> {
         let mut resumes = self.resumable(&rows).await?;
         // The failed row that may be taken up again is the last one, and no obstacle.
         let others = rows[..rows.len() - usize::from(resumes.is_some())].to_vec();
-        let mut history = History::read(others)?;
+        let mut history = self.compared(others)?;
         let mut plan = self.plan_from(&history)?;
         if plan.is_allowed() && resumes.as_ref().is_some_and(|progress| !self.takes_up(&plan, progress)) {
             resumes = None;
-            history = History::read(rows)?;
+            history = self.compared(rows)?;
             plan = self.plan_from(&history)?;
         }
         if self.reporter.is_listened() && !plan.invalid {

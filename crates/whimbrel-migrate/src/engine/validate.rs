@@ -39,7 +39,7 @@ impl Engine<'_> {
     }
 
     async fn compare(&mut self) -> Result<ValidateReport, Failure> {
-        let history = self.history().await?;
+        let history = self.compared_history().await?;
         let exists = history.is_some();
         let history = history.unwrap_or_default();
         let overview = Overview::build(self.set.scripts(), &history, &self.settings.migration)?;

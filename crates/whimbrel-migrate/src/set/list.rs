@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use whimbrel_migration::conf::ScriptConf;
 use whimbrel_migration::finding::{Finding, FlywayCode, Severity};
 use whimbrel_migration::name::{Event, NameError, ScriptKind, ScriptName, no_extension};
 use whimbrel_migration::script::{ScriptId, compare_utf16};
@@ -30,11 +31,13 @@ impl ScriptSet {
                 self.warnings.push(no_extension(&file.name, naming).in_script(file.script));
                 continue;
             }
+            // Whatever its name says, as with Flyway: a setting that nobody knows may be a slip of the pen.
+            let conf = self.conf(&file)?;
             match naming.parse(&file.name) {
                 Ok(name) if !naming.is_seen(&name, &file.name) => {}
                 Ok(name) => match name.kind {
-                    ScriptKind::Callback(event) => named.callbacks.push((event, name, file)),
-                    _ => named.scripts.push((name, file)),
+                    ScriptKind::Callback(event) => named.callbacks.push((event, Script { name, file, conf })),
+                    _ => named.scripts.push(Script { name, file, conf }),
                 },
                 Err(error) => named.invalid.push((file, error)),
             }
@@ -61,17 +64,14 @@ impl ScriptSet {
     }
 
     /// Adds the callbacks: those of one event run in the order of their descriptions.
-    pub(super) fn add_callbacks(
-        &mut self,
-        mut found: Vec<(Event, ScriptName, FoundFile)>,
-    ) -> Result<(), SetError> {
-        found.sort_by(|(mine, my_name, _), (theirs, their_name, _)| {
-            mine.cmp(theirs).then_with(|| compare_utf16(&my_name.description, &their_name.description))
+    pub(super) fn add_callbacks(&mut self, mut found: Vec<(Event, Script)>) -> Result<(), SetError> {
+        found.sort_by(|(mine, my), (theirs, their)| {
+            mine.cmp(theirs).then_with(|| compare_utf16(&my.name.description, &their.name.description))
         });
         for pair in found.windows(2) {
-            let [(event, name, file), (other_event, other_name, other)] = pair else { continue };
-            if event == other_event && name.description == other_name.description {
-                return Err(two_callbacks(file, other).into());
+            let [(event, script), (other_event, other)] = pair else { continue };
+            if event == other_event && script.name.description == other.name.description {
+                return Err(two_callbacks(&script.file, &other.file).into());
             }
         }
         if found.iter().any(|(event, ..)| *event == Event::CreateSchema) {
@@ -79,9 +79,9 @@ impl ScriptSet {
                            Please use 'beforeCreateSchema' callback instead.";
             self.warnings.push(Finding::warning("callback-deprecated", message));
         }
-        for (event, name, file) in found {
+        for (event, script) in found {
             let id = ScriptId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
-            self.add(name, file)?;
+            self.add(script)?;
             self.callbacks.entry(event).or_default().push(id);
         }
         Ok(())
@@ -109,9 +109,16 @@ impl ScriptSet {
 /// The files of some locations by what their names say.
 #[derive(Default)]
 pub(super) struct Named {
-    pub(super) scripts: Vec<(ScriptName, FoundFile)>,
-    pub(super) callbacks: Vec<(Event, ScriptName, FoundFile)>,
+    pub(super) scripts: Vec<Script>,
+    pub(super) callbacks: Vec<(Event, Script)>,
     pub(super) invalid: Vec<(FoundFile, NameError)>,
+}
+
+/// A script or a callback that is not read yet, with what lies beside it.
+pub(super) struct Script {
+    pub(super) name: ScriptName,
+    pub(super) file: FoundFile,
+    pub(super) conf: ScriptConf,
 }
 
 /// A location below another one would give every script of it twice.

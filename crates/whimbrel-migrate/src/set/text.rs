@@ -7,10 +7,10 @@ use whimbrel_migration::checksum::{self, Checksum};
 use whimbrel_migration::conf::ScriptConf;
 use whimbrel_migration::encoding::{Encoding, Reading};
 use whimbrel_migration::explain::{self, Difference};
-use whimbrel_migration::name::ScriptName;
 use whimbrel_migration::placeholder::{self, BuiltIn, Placeholders};
 use whimbrel_migration::script::{ResolvedScript, ScriptId};
 
+use super::list::Script;
 use super::shown::{Large, ShownSql};
 use super::{BuiltIns, ScriptSet, SetError};
 use crate::files::{self, FilesError, FoundFile};
@@ -24,8 +24,8 @@ const WHOLE: u64 = 1024 * 1024;
 const EXPLAINED: u64 = 4 * WHOLE;
 
 impl ScriptSet {
-    pub(super) fn add(&mut self, name: ScriptName, file: FoundFile) -> Result<(), SetError> {
-        let conf = self.conf(&file)?;
+    pub(super) fn add(&mut self, script: Script) -> Result<(), SetError> {
+        let Script { name, file, conf } = script;
         let (open, length) = files::open(&file.path)?;
         let raw = if length > WHOLE {
             let encoding = self.encoding_of(&conf, &file.script, &file.path)?;
@@ -45,13 +45,17 @@ impl ScriptSet {
         Ok(told.map_or_else(|| source::detect(path), Ok)?)
     }
 
-    fn conf(&self, file: &FoundFile) -> Result<ScriptConf, SetError> {
+    /// What lies beside a file; an encoding that nobody knows is refused here.
+    pub(super) fn conf(&self, file: &FoundFile) -> Result<ScriptConf, SetError> {
         let path = file.path.with_file_name(format!("{}.conf", file.name));
         if !file.has_conf || !path.is_file() {
             return Ok(ScriptConf::default());
         }
         let conf = ScriptConf::of_bytes(&files::read(&path)?);
-        Ok(conf.map_err(|error| error.to_finding(&format!("{}.conf", file.script)))?)
+        let name = format!("{}.conf", file.script);
+        let conf = conf.map_err(|error| error.to_finding(&name))?;
+        self.reading.told(&conf).map_err(|error| error.to_finding(&name))?;
+        Ok(conf)
     }
 
     /// The SQL of a script as it will be run: read again, compared with what was checksummed, with placeholders

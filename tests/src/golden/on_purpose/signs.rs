@@ -88,6 +88,18 @@ impl Situation<'_> {
         scripts.iter().any(|content| scan::facts(dialect, content.as_bytes()).is_ok_and(&is_such))
     }
 
+    /// Whether a script or callback asks for a placeholder that nobody gave a value.
+    pub(super) fn lacks_a_value(&self) -> bool {
+        let is_given = |wanted: &str| {
+            let wanted = wanted.to_lowercase();
+            wanted.starts_with("flyway:")
+                || self.settings().any(|(name, _)| name.to_lowercase() == format!("placeholders.{wanted}"))
+        };
+        let scripts = self.contents(&[""]);
+        let wanted = scripts.iter().flat_map(|script| script.split("${").skip(1));
+        wanted.filter_map(|rest| rest.split_once('}')).any(|(wanted, _)| !is_given(wanted))
+    }
+
     /// Whether all that we have more is what the callbacks of an error wrote or made.
     pub(super) fn is_work_of_error_callbacks(&self, difference: &Difference) -> bool {
         let (Some(expected), Some(got)) = (difference.expected.as_array(), difference.got.as_array()) else {
@@ -115,11 +127,19 @@ impl Situation<'_> {
 
     /// Whether Flyway failed with these words, in the step where the first difference is.
     pub(super) fn fails_with(&self, differences: &[Difference], words: &str) -> bool {
-        let expected = match differences.first().and_then(|difference| difference.step) {
+        self.expected_at(differences)["error"].to_string().contains(words)
+    }
+
+    /// Whether Flyway failed there at all.
+    pub(super) fn fails(&self, differences: &[Difference]) -> bool {
+        !self.expected_at(differences)["error"].is_null()
+    }
+
+    fn expected_at(&self, differences: &[Difference]) -> &Value {
+        match differences.first().and_then(|difference| difference.step) {
             Some(step) => &self.case["expect"]["steps"][step - 1],
             None => &self.case["expect"],
-        };
-        expected["error"].to_string().contains(words)
+        }
     }
 }
 
@@ -129,6 +149,23 @@ pub(super) fn strings(list: &Value) -> impl Iterator<Item = &str> {
 
 pub(super) fn answers_agree(differences: &[Difference]) -> bool {
     differences.iter().all(|difference| difference.what != "answer" && difference.what != "outcome")
+}
+
+/// What differs in the first step where something does.
+pub(super) fn at_first(differences: &[Difference]) -> &[Difference] {
+    let step = differences.first().and_then(|difference| difference.step);
+    &differences[..differences.iter().take_while(|difference| difference.step == step).count()]
+}
+
+/// Whether this is that they have a history table more.
+pub(super) fn has_only_no_history(difference: &Difference) -> bool {
+    let (Some(expected), Some(got)) = (difference.expected.as_array(), difference.got.as_array()) else {
+        return false;
+    };
+    let made = |table: &&Value| !got.contains(table);
+    difference.what == "tables"
+        && expected.len() > got.len()
+        && expected.iter().filter(made).all(|table| text(table).ends_with(".flyway_schema_history"))
 }
 
 /// Whether ours said this where it differs.
