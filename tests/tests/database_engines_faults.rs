@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use common::engines::Shop;
 use rustix::process::Signal;
 use whimbrel_tests::engines::{self, Place};
 use whimbrel_tests::eventually;
-use whimbrel_tests::program::{Running, run};
+use whimbrel_tests::program::{Running, run, whimbrel};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const BIRD: (&str, &str) = ("V1__bird.sql", "CREATE TABLE bird (id int PRIMARY KEY, name varchar(99));\n");
@@ -93,6 +94,40 @@ fn row_87_what_cannot_be_taken_up_again_is_refused() {
     assert!(refused.stderr.contains("a variable that they set"), "{}", refused.said());
     assert_ne!(refused.code, Some(0));
     assert_eq!(shop.ask("SELECT count(*) FROM nope"), "0");
+}
+
+/// The record is in the transaction of the script: whoever is kept from writing it has committed nothing.
+#[test]
+fn row_87_a_script_that_is_killed_at_its_own_commit_is_done_with_its_record_or_not_at_all() {
+    let shop = Shop::new(Place::mariadb(), &[BIRD]);
+    let flyway = || {
+        let mut command = whimbrel("whimbrel-migrate");
+        let (url, login) = shop.place.jdbc();
+        let (user, password) = login.expect("MariaDB has logins");
+        command.arg0("flyway").env("FLYWAY_URL", url);
+        command.env("FLYWAY_USER", user).env("FLYWAY_PASSWORD", password).arg("migrate");
+        command.arg(format!("-locations=filesystem:{}", shop.project.file("sql").display()));
+        command
+    };
+    let own = |id: u32| format!("START TRANSACTION;\nINSERT INTO bird VALUES ({id}, 'a');\nCOMMIT;\n");
+    shop.write("V2__own.sql", &own(1));
+    run(&mut flyway(), MINUTE).expect_code(0);
+    assert_eq!(shop.ask("SELECT count(*) FROM whimbrel_script_progress"), "0");
+    shop.write("V3__own87.sql", &own(2));
+    let url = shop.place.url().to_owned();
+    let holder = std::thread::spawn(move || {
+        engines::ask(&url, "LOCK TABLES whimbrel_script_progress READ; SELECT SLEEP(3), 'held87'")
+    });
+    at_work("held87");
+    let mut runner = Running::start(&mut flyway());
+    at_work("INTO%whimbrel_script_progress%own87");
+    runner.signal(Signal::KILL);
+    runner.wait(MINUTE);
+    holder.join().expect("no panic");
+    let done = run(&mut flyway(), MINUTE).expect_code(0);
+    assert!(!done.says("could not write its row"), "{}", done.said());
+    assert_eq!(shop.ask("SELECT group_concat(id ORDER BY id) FROM bird"), "1,2");
+    assert_eq!(shop.ask("SELECT count(*) FROM whimbrel_script_progress"), "0");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use whimbrel_tests::eventually;
 use whimbrel_tests::messages::{Act, MessageProxy};
 use whimbrel_tests::postgres::host_and_port;
 use whimbrel_tests::program::{Ended, Running, clean, run};
+use whimbrel_tests::random::Random;
 use whimbrel_tests::testbed;
 
 const TWO_MINUTES: Duration = Duration::from_secs(120);
@@ -40,6 +41,7 @@ fn as_flyway_a_script_with_its_own_transactions_leaves_what_flyway_leaves() {
     let insert = "INSERT INTO t VALUES";
     for (scripts, code) in [
         (vec![format!("{insert} (1);\nCOMMIT;\n{insert} (2);\nSELECT 1/0;\n")], 1),
+        (vec![format!("{insert} (1);\nCOMMIT AND CHAIN;\n{insert} (2);\nSELECT 1/0;\n")], 1),
         (vec![format!("{insert} (1);\nBEGIN;\n{insert} (2);\nSELECT 1/0;\n")], 1),
         (
             vec![
@@ -59,7 +61,7 @@ fn as_flyway_a_script_with_its_own_transactions_leaves_what_flyway_leaves() {
         let ended = migrate(&shops[1], ours(&shops[1])).expect_code(code);
         assert!(ended.says("manages transactions itself"), "{}", ended.said());
         assert_eq!(shops[1].database.ask(SEEN), shops[0].database.ask(SEEN), "{scripts:?}");
-        if scripts[0].contains("COMMIT;\nINSERT INTO t VALUES (2);\nSELECT") {
+        if code == 1 && scripts[0].contains("COMMIT") {
             assert!(ended.says("up to line 2 stays"), "{}", ended.said());
         }
     }
@@ -143,6 +145,57 @@ fn a_script_with_its_own_transactions_that_was_killed_before_its_row_is_not_run_
         assert_eq!(shop.database.ask("SELECT count(*) FROM whimbrel_script_progress"), "0");
         migrate(&shop, clean(testbed::variable("WHIMBREL_TEST_FLYWAY"))).expect_code(0);
     }
+}
+
+/// From its first statement to its row: what it committed is there once, whatever comes after. Some messages are tried, or
+/// every one (`WHIMBREL_TEST_SWEEP=all`).
+#[test]
+fn one_that_is_killed_at_any_message_does_nothing_twice() {
+    let step = if std::env::var("WHIMBREL_TEST_SWEEP").is_ok_and(|value| value == "all") { 1 } else { 6 };
+    let mut random = Random::seeded_by_environment();
+    for (as_flyway, text, whole) in [
+        (true, "INSERT INTO t VALUES (1);\nCOMMIT;\nBEGIN;\nINSERT INTO t VALUES (2);\nEND;\n", "1 2"),
+        (false, "BEGIN;\nINSERT INTO t VALUES (1);\nEND;\n", "1"),
+    ] {
+        let total = text.lines().count();
+        let mut point = 1 + random.below(step);
+        while let Some((shop, next)) = killed_at(point, text, as_flyway) {
+            let rows = shop.database.ask("SELECT string_agg(i::text, ' ' ORDER BY i) FROM t");
+            // A failed row stands for the part that was committed.
+            let partly = next.says(&format!("of its {total} statements are done for certain"));
+            assert_eq!(next.code, Some(i32::from(partly)), "{as_flyway} {point}: {}", next.said());
+            let expected = if partly { whole.trim_end_matches('2').trim_end() } else { whole };
+            assert!(rows == expected || partly && !as_flyway, "{as_flyway} {point}: {rows}\n{}", next.said());
+            point += step;
+        }
+        assert!(point > 10, "only {point} messages");
+    }
+}
+
+/// Kills the runner when this message of a script is to pass, and runs again; none where the run has no such message.
+fn killed_at(point: u64, text: &str, as_flyway: bool) -> Option<(Shop, Ended)> {
+    let shop = own_shop(text, !as_flyway);
+    let proxy = MessageProxy::to(&host_and_port());
+    let (mut passed, mut is_over) = (0, false);
+    proxy.rule(move |message| {
+        let is_row = message.is_query_with("INTO \"public\".\"flyway_schema_history\"");
+        is_over |= passed > 0 && is_row;
+        passed += u64::from(passed > 0 || message.is_query_with("INSERT INTO t VALUES"));
+        if passed == point && (is_row || !is_over) { Act::Hold } else { Act::Pass }
+    });
+    let mut running = start(&shop, as_flyway, &proxy.address);
+    while !proxy.is_held_within(Duration::from_millis(20)) {
+        if !running.is_running() {
+            running.wait(TWO_MINUTES).expect_code(0);
+            return None;
+        }
+    }
+    running.signal(Signal::KILL);
+    running.wait(TWO_MINUTES);
+    proxy.release();
+    eventually("the lock is free", TWO_MINUTES, || (shop.database.advisory_locks() == 0).then_some(()));
+    let next = if as_flyway { migrate(&shop, ours(&shop)) } else { shop.migrate(&[]) };
+    Some((shop, next))
 }
 
 #[test]

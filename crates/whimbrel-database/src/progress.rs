@@ -13,6 +13,9 @@ use crate::beside::of_history;
 use crate::error::DatabaseError;
 use crate::session::Session;
 
+/// Behind an error PostgreSQL goes back to here; the others undo the statement alone.
+const MARK: &str = "whimbrel_progress";
+
 /// The table's name; its schema is the history's.
 pub const PROGRESS_TABLE: &str = "whimbrel_script_progress";
 
@@ -58,6 +61,35 @@ impl Session {
         progress: &Progress,
     ) -> Result<(), DatabaseError> {
         self.write_beside(&create(history), &upsert(history, progress)).await
+    }
+
+    /// Makes the table, so that [`Session::write_progress_here`] finds it.
+    pub async fn make_progress_table(&mut self, history: &TableName) -> Result<(), DatabaseError> {
+        let look = format!("SELECT 1 FROM {} LIMIT 0", table(history).quoted());
+        match self.query(&look).await {
+            Err(error) if error.is_undefined_table() => self.query(&create(history)).await.map(drop),
+            there => there.map(drop),
+        }
+    }
+
+    /// Writes the record into the transaction that a script has open, and leaves that as it is where it fails. The table has
+    /// to be there.
+    pub async fn write_progress_here(
+        &mut self,
+        history: &TableName,
+        progress: &Progress,
+    ) -> Result<(), DatabaseError> {
+        let write = upsert(history, progress);
+        if history.dialect != Dialect::PostgreSql {
+            return self.query(&write).await.map(drop);
+        }
+        let written = self.query(&format!("SAVEPOINT {MARK}; {write}; RELEASE SAVEPOINT {MARK}")).await;
+        if let Err(error) = &written
+            && !error.is_connection_lost()
+        {
+            self.query(&format!("ROLLBACK TO SAVEPOINT {MARK}; RELEASE SAVEPOINT {MARK}")).await?;
+        }
+        written.map(drop)
     }
 
     /// Takes back that a script made its transactions read-only; whether there is such a setting here.

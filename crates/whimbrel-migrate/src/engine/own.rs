@@ -7,9 +7,11 @@
 //!
 //! PostgreSQL tells after each statement whether a transaction is open; elsewhere the statements themselves tell.
 //!
-//! What such a script committed no rollback takes back, and its row comes later. So a record says how much of it is settled;
-//! one that a run left behind keeps the next from doing all of it again (`taking_up`).
+//! What such a script committed no rollback takes back, and its row comes later. So a record says how much of it is settled:
+//! it is written into the script's own transaction, before the statement that commits it. One that a run left behind keeps the
+//! next from doing all of it again (`taking_up`).
 
+mod course;
 mod stopping;
 mod taking_up;
 
@@ -19,70 +21,14 @@ use whimbrel_database::TransactionId;
 use whimbrel_migration::scan::Effect;
 use whimbrel_migration::script::ScriptId;
 
+pub(super) use self::course::Course;
 use super::Engine;
 use super::failing::{FailedStatement, Interruption};
 use super::running::Work;
-use super::statements::{Part, Statements};
+use super::statements::Statements;
 use super::transactional::millis;
 use crate::failure::Failure;
 use crate::report::{self, Level};
-
-/// How far a script came with its transactions.
-#[derive(Default)]
-pub(super) struct Course {
-    /// How many statements are done, and how many of them no rollback of ours reaches.
-    done: usize,
-    settled_statements: usize,
-    /// A record of that is in the database.
-    recorded: bool,
-    /// A transaction is open.
-    pub(super) open: bool,
-    /// Tables are locked (`LOCK TABLES` of MySQL and MariaDB), which to begin a transaction would end; or a transaction
-    /// over several servers is under way (`XA START`), in which none can begin.
-    locked: bool,
-    /// Each statement begins one that stays open (`SET autocommit = 0` of MySQL and MariaDB).
-    stays_open: bool,
-    /// The last line of what was run.
-    last_line: u64,
-    /// The last line of what no rollback of ours reaches.
-    settled: Option<u64>,
-}
-
-impl Course {
-    pub(super) fn begun(open: bool) -> Self {
-        Self { open, ..Self::default() }
-    }
-
-    /// Whether a transaction has to be begun, where the script gets one wherever it has none.
-    pub(super) fn lacks_transaction(&self) -> bool {
-        !self.open && !self.locked
-    }
-
-    /// After a statement that went well.
-    pub(super) fn pass(&mut self, part: &Part, told: Option<bool>) {
-        self.done += 1;
-        self.locked = match part.effect {
-            Effect::ImplicitCommit("LOCK TABLES") | Effect::TransactionControl("XA START") => true,
-            Effect::ImplicitCommit("UNLOCK TABLES")
-            | Effect::TransactionControl("XA COMMIT" | "XA ROLLBACK") => false,
-            _ => self.locked,
-        };
-        self.open = told.unwrap_or(match part.effect {
-            Effect::TransactionControl(words) if words.ends_with("autocommit") => {
-                self.stays_open = turns_autocommit_off(&part.place.text);
-                false
-            }
-            Effect::TransactionControl(words) => words.starts_with("BEGIN") || words.starts_with("START"),
-            Effect::ImplicitCommit(_) => false,
-            _ => self.open || self.stays_open,
-        });
-        self.last_line = part.place.last_line();
-        if !self.open {
-            self.settled = Some(self.last_line);
-            self.settled_statements = self.done;
-        }
-    }
-}
 
 impl Engine<'_> {
     /// Runs a script that manages its own transactions; its row is written when it is through.
@@ -97,8 +43,10 @@ impl Engine<'_> {
         let mut statements = self.compared_statements(work.id)?;
         self.warn_about_its_own(work)?;
         self.begin_each(work).await?;
-        let mut course = Course { last_line: 1, ..Course::default() };
-        if !wraps {
+        let mut course = Course::begun(false);
+        if wraps {
+            self.make_room_for_records().await;
+        } else {
             // Its first statement may commit by itself.
             self.record_settled(work, &mut course).await?;
         }
@@ -139,6 +87,7 @@ impl Engine<'_> {
         wraps: bool,
         course: &mut Course,
     ) -> Result<(), Interruption> {
+        let dialect = self.settings.migration.dialect;
         while let Some(part) = statements.next_statement()? {
             let begins_apart = part.effect == Effect::TransactionControl("XA START");
             if wraps && course.lacks_transaction() && !begins_apart {
@@ -146,9 +95,20 @@ impl Engine<'_> {
                 begun.map_err(|error| Interruption::Ours(Failure::database("begin a transaction")(error)))?;
                 course.open = true;
             }
+            let settles = course.settles(part.effect, dialect);
+            let ahead = match settles {
+                Some(settled) => self.record_ahead(work, course, settled).await?,
+                None => course.recorded,
+            };
+            let before = course.last_line;
+            // One that fails may have committed what came before it.
+            course.recorded = ahead;
             self.run_hooked(work.id, &part, statements).await?;
             course.pass(&part, self.session.in_transaction());
-            if course.lacks_transaction() {
+            if let Some(settled) = settles {
+                course.settle(settled, if settled == course.done { course.last_line } else { before });
+            }
+            if course.lacks_transaction() && course.recorded != Some(course.settled_statements) {
                 self.record_settled(work, course).await.map_err(Interruption::Ours)?;
             }
         }
@@ -170,7 +130,7 @@ impl Engine<'_> {
         }
         let row = work.applied(millis(started));
         let written = match self.session.reset_within().await {
-            Ok(()) if course.recorded => {
+            Ok(()) if course.recorded.is_some() => {
                 let script = self.set.script(work.id).stored_script();
                 self.session.record_success_here(&self.table, &row, Some(&script)).await
             }
@@ -213,7 +173,7 @@ impl Engine<'_> {
             course.settled_statements = course.done;
             self.record_settled(work, course).await?;
         }
-        self.finish_as_it_stands(work, course.recorded, started).await
+        self.finish_as_it_stands(work, course.recorded.is_some(), started).await
     }
 
     /// What comes after the last statement: callbacks and the row.
@@ -230,30 +190,5 @@ impl Engine<'_> {
         let script = recorded.then_some(script.as_str());
         let recorded = self.session.record_success(&self.table, &row, script).await;
         recorded.map_err(self.no_row_for(work))
-    }
-}
-
-/// What a statement that sets `autocommit` sets it to.
-fn turns_autocommit_off(statement: &str) -> bool {
-    let text = statement.to_ascii_lowercase();
-    let value = text.split_once("autocommit").map_or("", |(_, value)| value.trim_start());
-    let value = value.trim_start_matches(':').trim_start_matches('=').trim_start();
-    ["0", "off", "false"].iter().any(|off| value.starts_with(off))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn autocommit_is_off_where_a_statement_says_so() {
-        for (statement, off) in [
-            ("SET autocommit = 0", true),
-            ("set @@session.AUTOCOMMIT:=off", true),
-            ("SET autocommit=1", false),
-            ("SET SESSION autocommit = ON, time_zone = '+00:00'", false),
-        ] {
-            assert_eq!(turns_autocommit_off(statement), off, "{statement}");
-        }
     }
 }

@@ -88,6 +88,6 @@ impl Engine<'_> {
             self.forget_record(work, course).await;
             return Ok(());
         }
-        self.fail_without_record(work, course.recorded, millis).await
+        self.fail_without_record(work, course.recorded.is_some(), millis).await
     }
 }

@@ -8,30 +8,65 @@
 
 use std::time::Instant;
 
-use whimbrel_database::Progress;
+use whimbrel_database::{Condition, Progress};
 use whimbrel_migration::finding::Finding;
 
 use super::Course;
 use crate::engine::Engine;
+use crate::engine::failing::Interruption;
 use crate::engine::running::Work;
 use crate::engine::transactional::millis;
 use crate::failure::Failure;
 use crate::report::{Event, Level};
 
 impl Engine<'_> {
+    fn settled(&mut self, work: &Work<'_>, statements: usize) -> Result<Progress, Failure> {
+        let total = self.statements_in(work.id)?;
+        Ok(Progress { statements_done: statements, ..self.fresh(work.id, work.rank(), total) })
+    }
+
+    /// Inside of a transaction the table of records could not be made everywhere.
+    pub(super) async fn make_room_for_records(&mut self) {
+        if let Err(error) = self.session.make_progress_table(&self.table).await {
+            tracing::debug!(target: "whimbrel", "there is no table for the progress of scripts: {error}");
+        }
+    }
+
+    /// Writes into the transaction that is open what is settled once it is committed. Where that fails (the script may have
+    /// taken on a role without the right), the record follows the COMMIT, and a kill between both is not covered. Gives what
+    /// the record will say.
+    pub(super) async fn record_ahead(
+        &mut self,
+        work: &Work<'_>,
+        course: &Course,
+        settled: usize,
+    ) -> Result<Option<usize>, Interruption> {
+        if course.recorded == Some(settled) {
+            return Ok(course.recorded);
+        }
+        let progress = self.settled(work, settled).map_err(Interruption::Ours)?;
+        match self.session.write_progress_here(&self.table, &progress).await {
+            Ok(()) => Ok(Some(settled)),
+            // With it the script's transaction is gone.
+            Err(error) if error.condition() == Condition::Deadlock => {
+                Err(Interruption::Ours(Failure::database("write the progress")(error)))
+            }
+            Err(error) => {
+                tracing::debug!(target: "whimbrel", "the progress is written after the COMMIT: {error}");
+                Ok(course.recorded)
+            }
+        }
+    }
+
     /// Writes down how much is settled. A script goes on without that record: then the next run cannot know.
     pub(super) async fn record_settled(
         &mut self,
         work: &Work<'_>,
         course: &mut Course,
     ) -> Result<(), Failure> {
-        let total = self.statements_in(work.id)?;
-        let progress = Progress {
-            statements_done: course.settled_statements,
-            ..self.fresh(work.id, work.rank(), total)
-        };
+        let progress = self.settled(work, course.settled_statements)?;
         match self.session.write_progress(&self.table, &progress).await {
-            Ok(()) => course.recorded = true,
+            Ok(()) => course.recorded = Some(course.settled_statements),
             Err(error) => {
                 let message = format!("how far {} came could not be written down: {error}", progress.script);
                 self.say(Level::Warn, Event::Notice, &crate::failure::redacted(&message));
@@ -42,7 +77,7 @@ impl Engine<'_> {
 
     /// Nothing stands in the way of another attempt.
     pub(super) async fn forget_record(&mut self, work: &Work<'_>, course: &Course) {
-        if !course.recorded {
+        if course.recorded.is_none() {
             return;
         }
         let script = self.set.script(work.id).stored_script();
