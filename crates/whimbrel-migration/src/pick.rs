@@ -11,7 +11,7 @@
 //! | validation, repair | only what is picked; a failed row is found all the same |
 //! | undo | picked versions, in the reverse of the order named |
 //! | a pick that neither a script nor a row is | refused |
-//! | a target beside it | refused: which of the two counts is told nowhere |
+//! | a target beside it | both count: a pick above it is Above Target. Refused: `next`, and any for undo |
 
 use crate::{
     finding::{Finding, FlywayCode},
@@ -82,8 +82,8 @@ pub(crate) fn check(
     if settings.cherry_pick.is_empty() {
         return Ok(());
     }
-    if settings.target != Target::Latest {
-        return Err(beside_a_target());
+    if settings.target == Target::Next {
+        return Err(beside_a_target("which one is the next, by version or by the picks, is not known"));
     }
     let known = |pick: &Pick| {
         let is_script = |script: &ResolvedScript| {
@@ -103,13 +103,11 @@ pub(crate) fn check(
     }
 }
 
-pub(crate) fn beside_a_target() -> Finding {
-    Finding::error(
-        "pick-and-target",
-        "cherryPick and target are both set, and which of them counts is not known",
-    )
-    .coded(FlywayCode::Error)
-    .next_step("leave one of them out")
+/// Both are set where only one of them can tell what is meant.
+pub(crate) fn beside_a_target(why: &str) -> Finding {
+    Finding::error("pick-and-target", format!("cherryPick and target are both set: {why}"))
+        .coded(FlywayCode::Error)
+        .next_step("leave one of them out")
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ pub fn plan_undo(
         return Ok(plan);
     }
     if *target != UndoTarget::Last && !settings.cherry_pick.is_empty() {
-        plan.refusals.push(pick::beside_a_target());
+        plan.refusals.push(pick::beside_a_target("each of them tells what is taken back"));
         return Ok(plan);
     }
     let all: Vec<_> = applied.iter().map(|(row, version, _)| (row.installed_rank, *version)).collect();

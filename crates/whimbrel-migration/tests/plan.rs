@@ -173,6 +173,30 @@ fn what_is_picked_runs_in_the_order_named_and_nothing_else() {
 }
 
 #[test]
+fn a_target_counts_beside_what_is_picked() {
+    let scripts =
+        [script("V1__a.sql", 1), script("V2__b.sql", 2), script("V3__c.sql", 3), script("R__d.sql", 4)];
+    let at_two = vec![row(&scripts[1], 1, true)];
+    for (rows, target, runs) in [
+        (Vec::new(), "1", Ok(vec![3, 0])),
+        (Vec::new(), "latest", Ok(vec![2, 3, 0])),
+        (at_two.clone(), "current", Ok(vec![3, 0])),
+        (Vec::new(), "9", Err("target-unknown")),
+        (at_two, "next", Err("pick-and-target")),
+    ] {
+        let settings = Settings { target: target.parse().expect("a target"), ..picking(&["3", "d", "1"]) };
+        let history = History::read(rows).expect("good rows");
+        let facts = |_, _: &ResolvedScript| Ok::<_, Infallible>(ScanFacts::default());
+        let plan = plan_migrate(&scripts, &history, &settings, facts).expect("nothing can fail");
+        let planned = match plan.refusals.first() {
+            Some(refusal) => Err(refusal.slug),
+            None => Ok(plan.steps.iter().map(|step| step.id.0).collect()),
+        };
+        assert_eq!(planned, runs, "{target}");
+    }
+}
+
+#[test]
 fn repair_looks_at_what_is_picked() {
     let scripts = [script("V1__a.sql", 7), script("V2__b.sql", 8)];
     let rows =
