@@ -77,11 +77,6 @@ impl State {
         self.followed.as_ref().map(|followed| followed.uid.as_str())
     }
 
-    /// Whether the outcome was told.
-    pub fn is_done(&self) -> bool {
-        self.done
-    }
-
     /// What is being waited for, as a message at a deadline needs it.
     pub fn waiting_for(&self) -> String {
         match &self.followed {

@@ -8,6 +8,7 @@ mod clean;
 mod connecting;
 mod dry;
 mod explaining;
+mod facts;
 mod failing;
 mod group;
 mod info;
@@ -35,7 +36,6 @@ mod undo;
 mod validate;
 mod waiting;
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use whimbrel_database::Session;
@@ -43,11 +43,12 @@ use whimbrel_migration::directive::Directives;
 use whimbrel_migration::finding::Finding;
 use whimbrel_migration::history::{History, HistoryRow};
 use whimbrel_migration::record::ScriptRecord;
-use whimbrel_migration::scan::{self, ScanFacts};
+use whimbrel_migration::scan::ScanFacts;
 use whimbrel_migration::script::ScriptId;
 use whimbrel_migration::sql::TableName;
 use whimbrel_migration::state::find_duplicates;
 
+use self::facts::Facts;
 use self::locking::Turns;
 use crate::failure::Failure;
 use crate::patience::Patience;
@@ -80,7 +81,7 @@ pub struct Engine<'a> {
     table: TableName,
     set: ScriptSet,
     /// What is known about the statements of scripts that were planned.
-    facts: HashMap<ScriptId, (ScanFacts, Directives)>,
+    facts: Facts,
     /// The limits of the script at hand, and how often it was tried.
     timeouts: Timeouts,
     attempts: retrying::Attempts,
@@ -192,26 +193,7 @@ impl Engine<'_> {
         self.look_at(id).map(|(_, directives)| *directives)
     }
 
-    /// Reads a script once.
     fn look_at(&mut self, id: ScriptId) -> Result<&(ScanFacts, Directives), SetError> {
-        if !self.facts.contains_key(&id) {
-            let read = self.read(id)?;
-            self.facts.insert(id, read);
-        }
-        Ok(&self.facts[&id])
-    }
-
-    fn read(&self, id: ScriptId) -> Result<(ScanFacts, Directives), SetError> {
-        let script = || self.set.script(id).script.clone();
-        let unreadable = |error| SetError::of_source(error, &script());
-        let (head, mut source) = self.set.source(id)?.begin().map_err(unreadable)?;
-        // Before anything runs: a script that nobody could limit must not be found halfway.
-        let directives = Directives::parse(&head).map_err(|error| error.to_finding().in_script(script()))?;
-        let mut reader = scan::FactsReader::new(self.settings.migration.dialect);
-        let cannot_be_cut = |error: scan::ScanError| error.to_finding().in_script(script());
-        while let Some(text) = source.next().map_err(unreadable)? {
-            reader.feed(text.as_bytes()).map_err(cannot_be_cut)?;
-        }
-        Ok((reader.finish().map_err(cannot_be_cut)?, directives))
+        self.facts.of(&self.set, self.settings.migration.dialect, id)
     }
 }

@@ -1,6 +1,5 @@
 //! Connecting, and finding out where in the database we are.
 
-use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use whimbrel_migration::state::Overview;
 
 use super::Engine;
 use super::connecting::{SAY_AGAIN, begin_with_init_sql, connect};
+use super::facts::Facts;
 use super::locking::Turns;
 use crate::failure::Failure;
 use crate::files::FilesError;
@@ -79,7 +79,7 @@ impl<'a> Engine<'a> {
             session,
             table,
             set,
-            facts: HashMap::new(),
+            facts: Facts::default(),
             timeouts: common.timeouts,
             attempts: Default::default(),
             turns: Turns::new(),

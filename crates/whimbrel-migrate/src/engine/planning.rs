@@ -87,16 +87,16 @@ impl Engine<'_> {
         let mut settings = self.settings.migration.clone();
         let named = &self.common.request.out_of_order;
         settings.out_of_order |= !named.is_empty();
-        // The plan asks for facts while it borrows the scripts; both belong to us.
-        let scripts = self.set.scripts().to_vec();
-        let mut plan = plan::plan_migrate(&scripts, history, &settings, |id, _| self.facts_of(id))?;
+        let (set, facts) = (&self.set, &mut self.facts);
+        let facts_of = |id, _: &_| facts.of(set, settings.dialect, id).map(|(facts, _)| facts.clone());
+        let mut plan = plan::plan_migrate(set.scripts(), history, &settings, facts_of)?;
         if plan.invalid {
-            let overview = Overview::build(&scripts, history, &settings)?;
+            let overview = Overview::build(set.scripts(), history, &settings)?;
             plan.refusals = self.explained(&overview, plan.refusals);
         }
         let named = &self.common.request.out_of_order;
         if !self.settings.migration.out_of_order && !named.is_empty() {
-            plan.keep_only_named(&scripts, named, &settings.ignore_patterns);
+            plan.keep_only_named(set.scripts(), named, &settings.ignore_patterns);
         }
         Ok(plan)
     }

@@ -107,8 +107,8 @@ impl Engine<'_> {
             lines: Lines::default(),
             is_read: false,
             // Without a look at the whole script nobody knows whether it looks back itself.
-            warnings: match self.facts.get(&id) {
-                Some((facts, _)) if !facts.looks_back => Warnings::Told,
+            warnings: match self.facts.known(id) {
+                Some(facts) if !facts.looks_back => Warnings::Told,
                 _ => Warnings::Kept,
             },
         }

@@ -101,7 +101,7 @@ impl Engine<'_> {
         if failure.is_change_midway()
             && let Err(second) = self.record_failure(work, progress, millis).await
         {
-            self.say(Level::Warn, Event::Notice, &format!("the failure could not be written down: {second}"));
+            self.say(Level::Warn, Event::Notice, &unrecorded(&second));
         }
         failure
     }
