@@ -25,6 +25,7 @@ pub(super) struct Console {
 }
 
 /// Something to say, of one of Flyway's levels.
+#[derive(Clone)]
 pub(super) enum Saying {
     Line(String),
     Warning(String),

@@ -59,6 +59,8 @@ pub(super) struct Lines {
     /// How many scripts were applied, and the version of the last of them that has one.
     applied: RefCell<(usize, Option<String>)>,
     began: Instant,
+    /// What is said again after each script: the database is ahead of the files.
+    future: RefCell<Vec<Saying>>,
     /// What has been said and is not to be said again.
     said: RefCell<BTreeSet<&'static str>>,
 }
@@ -83,6 +85,7 @@ impl Lines {
             lacks_history: Cell::default(),
             applied: RefCell::default(),
             began: Instant::now(),
+            future: RefCell::default(),
             said: RefCell::default(),
         }
     }
@@ -172,20 +175,9 @@ impl Lines {
         if self.out_of_order {
             later(Saying::Warning(out_of_order(&self.place.borrow())));
         }
-        if line["future"] == true && line["set_empty"] == true {
-            later(Saying::Error(format!(
-                "Schema {schema} has version {before}, but no migration could be resolved in the configured locations !"
-            )));
-        } else if let Some(latest) = line["latest"].as_str().filter(|_| line["future"] == true) {
-            later(Saying::Warning(format!(
-                "Schema {schema} has a version ({before}) that is newer than the latest available migration ({latest}) !"
-            )));
-        }
-        if let Some(failed) = line["failed_future"].as_str() {
-            later(Saying::Warning(format!(
-                "Schema {schema} contains a failed future migration to version {failed} !"
-            )));
-        }
+        let future = of_the_future(line, &schema, before);
+        future.iter().cloned().for_each(later);
+        self.future.replace(future);
     }
 
     fn begins(&self, line: &Value) {
@@ -267,6 +259,26 @@ impl Lines {
     }
 }
 
+/// What is said of a database that is ahead of the files.
+fn of_the_future(line: &Value, schema: &str, before: &str) -> Vec<Saying> {
+    let mut sayings = Vec::new();
+    if line["future"] == true && line["set_empty"] == true {
+        sayings.push(Saying::Error(format!(
+            "Schema {schema} has version {before}, but no migration could be resolved in the configured locations !"
+        )));
+    } else if let Some(latest) = line["latest"].as_str().filter(|_| line["future"] == true) {
+        sayings.push(Saying::Warning(format!(
+            "Schema {schema} has a version ({before}) that is newer than the latest available migration ({latest}) !"
+        )));
+    }
+    if let Some(failed) = line["failed_future"].as_str() {
+        sayings.push(Saying::Warning(format!(
+            "Schema {schema} contains a failed future migration to version {failed} !"
+        )));
+    }
+    sayings
+}
+
 impl Listener for Lines {
     fn line(&self, line: &Value) {
         let text = |name: &str| line[name].as_str().unwrap_or_default();
@@ -289,6 +301,10 @@ impl Listener for Lines {
                 let (count, last) = self.applied.take();
                 let version = line["version"].as_str().map(str::to_owned);
                 self.applied.replace((count + 1, version.or(last)));
+                // Flyway plans anew after each script, and after a group when nothing is left to do.
+                if !self.group {
+                    self.future.borrow().iter().cloned().for_each(|saying| self.console.later(saying));
+                }
             }
             "callback-started" => {
                 let (callback, description) = (text("callback"), text("description"));
