@@ -9,6 +9,7 @@ use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use whimbrel_tests::engines::Place;
 use whimbrel_tests::eventually;
+use whimbrel_tests::golden::{self, Engine};
 use whimbrel_tests::postgres::psql;
 use whimbrel_tests::program::{Ended, Running, run, whimbrel};
 use whimbrel_tests::project::Project;
@@ -231,4 +232,15 @@ async fn row_87_killed_on_mysql_nine_the_next_run_goes_on_and_a_lock_is_respecte
     run(&mut runner(place.url(), &["--lock-wait", "1s"]), minute).expect_code(5);
     run(&mut runner(place.url(), &["--lock-wait", "30s"]), minute).expect_code(0);
     holder.join().expect("no panic");
+}
+
+/// As `database_differential` on the other engines; MariaDB's driver is one that Flyway reaches MySQL with, too.
+#[tokio::test]
+async fn flyway_11_and_ours_take_turns_on_generated_histories_of_mysql_nine() {
+    let (_container, url) = start_mysql().await;
+    let server = url.rsplit_once('/').expect("a database").0.replacen("mysql", "mariadb", 1);
+    let play = move || golden::differ("11", (Engine::MariaDb, &server), Duration::from_secs(10), 1);
+    let played = tokio::task::spawn_blocking(play).await.expect("it does not panic");
+    let played = played.unwrap_or_else(|difference| panic!("{difference}"));
+    assert!(played.steps > 0, "{played:?}");
 }

@@ -15,7 +15,7 @@ fn differ(version: &str, engine: Engine, usual_seed: u64) {
     let seed = std::env::var("WHIMBREL_TEST_SEED").ok();
     let seed = seed.map_or(usual_seed, |text| text.parse().expect("a seed is a number"));
     println!("seed {seed}");
-    match golden::differ(version, engine, Duration::from_secs(seconds), seed) {
+    match golden::differ(version, (engine, &engine.server()), Duration::from_secs(seconds), seed) {
         Ok(played) => println!("Flyway {version} on {engine}: {played:?}"),
         Err(difference) => panic!("seed {seed}: {difference}"),
     }

@@ -31,11 +31,16 @@ pub struct Played {
     pub on_purpose: BTreeMap<&'static str, usize>,
 }
 
-/// Plays generated scenarios for so long.
+/// Plays generated scenarios for so long on this server of the engine.
 ///
 /// # Errors
 /// The smallest scenarios that were found to differ, and how: at most five.
-pub fn differ(version: &str, engine: Engine, budget: Duration, seed: u64) -> Result<Played, String> {
+pub fn differ(
+    version: &str,
+    (engine, server): (Engine, &str),
+    budget: Duration,
+    seed: u64,
+) -> Result<Played, String> {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = Config {
@@ -45,7 +50,8 @@ pub fn differ(version: &str, engine: Engine, budget: Duration, seed: u64) -> Res
         ..Config::default()
     };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
-    let (table, strategy, until) = (Table::new(version, engine), scenario(engine), Instant::now() + budget);
+    let (table, strategy, until) =
+        (Table::new(version, engine, server), scenario(engine), Instant::now() + budget);
     let mut found: Vec<String> = Vec::new();
     while Instant::now() < until && found.len() < 5 {
         let tree = strategy.new_tree(&mut runner).map_err(|reason| reason.to_string())?;
@@ -67,10 +73,10 @@ struct Table {
 }
 
 impl Table {
-    fn new(version: &str, engine: Engine) -> Self {
+    fn new(version: &str, engine: Engine, server: &str) -> Self {
         Self {
             driver: RefCell::new(Driver::start(version)),
-            databases: [Server::new(engine), Server::new(engine)],
+            databases: [Server::on(engine, server), Server::on(engine, server)],
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"),
             played: RefCell::default(),
         }

@@ -21,6 +21,15 @@ pub enum Engine {
 }
 
 impl Engine {
+    /// The URL of the testbed's server of it, without a database.
+    pub fn server(self) -> String {
+        match self {
+            Self::PostgreSql => server_url("WHIMBREL_TEST_POSTGRES"),
+            Self::MariaDb => server_url("WHIMBREL_TEST_MARIADB"),
+            Self::Sqlite => String::new(),
+        }
+    }
+
     /// The engine of a case; PostgreSQL where it names none.
     pub(super) fn of(case: &Value) -> Self {
         match text(&case["engine"]) {
@@ -100,26 +109,30 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Makes the database; panics where the engine's server cannot be reached.
+    /// Makes the database on the testbed's server; panics where that cannot be reached.
     pub(super) fn new(engine: Engine) -> Self {
+        Self::on(engine, &engine.server())
+    }
+
+    /// The same on another server of the engine.
+    pub(super) fn on(engine: Engine, server: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let folder = tempfile::tempdir().expect("there is room");
         let name = match engine {
             Engine::Sqlite => "case.db".to_owned(),
             _ => testbed::unique("golden_"),
         };
-        let place = place(engine, &name, folder.path());
+        let place = place(engine, server, &name, folder.path());
         let link = runtime.block_on(async {
             match engine {
                 Engine::PostgreSql => {
-                    let mut server = PgConnection::connect(&testbed::postgres()).await?;
+                    let mut server = PgConnection::connect(&format!("{server}/postgres")).await?;
                     server.execute(sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}")))).await?;
                     Ok(Link::Postgres(PgConnection::connect(&place.url).await?))
                 }
                 Engine::MariaDb => {
-                    let server =
-                        format!("{}/", server_url("WHIMBREL_TEST_MARIADB")).replacen("mariadb", "mysql", 1);
-                    let mut server = MySqlConnection::connect(&server).await?;
+                    let url = format!("{server}/").replacen("mariadb", "mysql", 1);
+                    let mut server = MySqlConnection::connect(&url).await?;
                     // The user's name stands in recorded histories.
                     for sql in [
                         "CREATE USER IF NOT EXISTS 't'@'%' IDENTIFIED BY 't'",
@@ -127,6 +140,8 @@ impl Server {
                     ] {
                         server.execute(sqlx::raw_sql(sql)).await?;
                     }
+                    // MySQL lets a driver without TLS in once it knows the password from a login that had it.
+                    MySqlConnection::connect(place.url.trim_end_matches(&name)).await?.close().await?;
                     Ok(Link::MySql(server))
                 }
                 Engine::Sqlite => sqlite(&folder.path().join("case.db")).await,
@@ -314,16 +329,13 @@ fn server_url(variable: &str) -> String {
     format!("{scheme}://{}", rest.split('/').next().unwrap_or_default())
 }
 
-fn place(engine: Engine, name: &str, folder: &Path) -> Place {
+fn place(engine: Engine, server: &str, name: &str, folder: &Path) -> Place {
     if engine == Engine::Sqlite {
         let file: PathBuf = folder.join("case.db");
         let (jdbc, url) = (format!("jdbc:sqlite:{}", file.display()), format!("sqlite:{}", file.display()));
         return Place { jdbc, url, user: String::new(), password: String::new() };
     }
-    let (scheme, server) = match engine {
-        Engine::PostgreSql => ("postgresql", server_url("WHIMBREL_TEST_POSTGRES")),
-        _ => ("mariadb", server_url("WHIMBREL_TEST_MARIADB")),
-    };
+    let scheme = if engine == Engine::PostgreSql { "postgresql" } else { "mariadb" };
     let (_, rest) = server.split_once("://").expect("a URL has a scheme");
     let (login, at) = rest.rsplit_once('@').unwrap_or(("", rest));
     let (user, password) = match engine {
