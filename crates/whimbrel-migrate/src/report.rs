@@ -109,17 +109,17 @@ impl Reporter {
         self.listener.borrow().is_some()
     }
 
+    /// Whether anybody reads more of a line than its message.
+    fn wants_fields(&self) -> bool {
+        self.is_listened() || (self.printer.is_json() && !self.silent)
+    }
+
     fn write(&self, line: &Line<'_>, message: &str) {
         self.seq.set(self.seq.get() + 1);
-        let json = self.json(line, message);
-        if let Some(listener) = self.listener.borrow().as_ref() {
-            listener.line(&json);
+        if self.wants_fields() {
+            self.write_json(&self.json(line, message));
         }
-        if self.silent {
-            return;
-        }
-        if self.printer.is_json() {
-            self.printer.json(&json);
+        if self.silent || self.printer.is_json() {
             return;
         }
         let text = match line.database {
@@ -134,6 +134,15 @@ impl Reporter {
             Level::Info => self.printer.status(text),
             Level::Warn => self.printer.warn(text),
             Level::Error => self.printer.status(text),
+        }
+    }
+
+    fn write_json(&self, json: &Value) {
+        if let Some(listener) = self.listener.borrow().as_ref() {
+            listener.line(json);
+        }
+        if self.printer.is_json() && !self.silent {
+            self.printer.json(json);
         }
     }
 
@@ -172,7 +181,9 @@ impl<'a> Line<'a> {
 
     /// Adds a field of the event.
     pub fn with(mut self, name: &str, value: impl Serialize) -> Self {
-        self.fields.insert(name.to_owned(), serde_json::to_value(value).unwrap_or_default());
+        if self.reporter.wants_fields() {
+            self.fields.insert(name.to_owned(), serde_json::to_value(value).unwrap_or_default());
+        }
         self
     }
 
