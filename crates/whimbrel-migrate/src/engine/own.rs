@@ -25,7 +25,8 @@ pub(super) use self::course::Course;
 use super::Engine;
 use super::failing::{FailedStatement, Interruption};
 use super::running::Work;
-use super::statements::Statements;
+use super::statements::{Part, Statements};
+use super::streaming::Ahead;
 use super::transactional::millis;
 use crate::failure::Failure;
 use crate::report::{self, Level};
@@ -87,30 +88,46 @@ impl Engine<'_> {
         wraps: bool,
         course: &mut Course,
     ) -> Result<(), Interruption> {
-        let dialect = self.settings.migration.dialect;
+        let mut ahead = Ahead::default();
         while let Some(part) = statements.next_statement()? {
-            let begins_apart = part.effect == Effect::TransactionControl("XA START");
-            if wraps && course.lacks_transaction() && !begins_apart {
-                let begun = self.session.begin().await;
-                begun.map_err(|error| Interruption::Ours(Failure::database("begin a transaction")(error)))?;
-                course.open = true;
+            if course.open && self.may_go_ahead(work.id, &part) {
+                course.pass(&part, None);
+                self.send_ahead(work.id, part.place, &mut ahead).await?;
+            } else {
+                self.fetch_answers(work.id, &mut ahead).await?;
+                self.run_one_of_its_own(work, &part, statements, wraps, course).await?;
             }
-            let settles = course.settles(part.effect, dialect);
-            let ahead = match settles {
-                Some(settled) => self.record_ahead(work, course, settled).await?,
-                None => course.recorded,
-            };
-            let before = course.last_line;
-            // One that fails may have committed what came before it.
-            course.recorded = ahead;
-            self.run_hooked(work.id, &part, statements).await?;
-            course.pass(&part, self.session.in_transaction());
-            if let Some(settled) = settles {
-                course.settle(settled, if settled == course.done { course.last_line } else { before });
-            }
-            if course.lacks_transaction() && course.recorded != Some(course.settled_statements) {
-                self.record_settled(work, course).await.map_err(Interruption::Ours)?;
-            }
+        }
+        self.fetch_answers(work.id, &mut ahead).await
+    }
+
+    async fn run_one_of_its_own(
+        &mut self,
+        work: &Work<'_>,
+        part: &Part,
+        statements: &mut Statements,
+        wraps: bool,
+        course: &mut Course,
+    ) -> Result<(), Interruption> {
+        let begins_apart = part.effect == Effect::TransactionControl("XA START");
+        if wraps && course.lacks_transaction() && !begins_apart {
+            let begun = self.session.begin().await;
+            begun.map_err(|error| Interruption::Ours(Failure::database("begin a transaction")(error)))?;
+            course.open = true;
+        }
+        let before = course.last_line;
+        let settles = course.settles(part.effect, self.settings.migration.dialect);
+        if let Some(settled) = settles {
+            // A statement that fails may have committed what came before it.
+            course.recorded = self.record_ahead(work, course, settled).await?;
+        }
+        self.run_hooked(work.id, part, statements).await?;
+        course.pass(part, self.session.in_transaction());
+        if let Some(settled) = settles {
+            course.settle(settled, if settled == course.done { course.last_line } else { before });
+        }
+        if course.lacks_transaction() && course.recorded != Some(course.settled_statements) {
+            self.record_settled(work, course).await.map_err(Interruption::Ours)?;
         }
         Ok(())
     }

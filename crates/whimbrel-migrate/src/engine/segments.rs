@@ -23,7 +23,7 @@ use whimbrel_migration::history::NewRow;
 use whimbrel_migration::plan::RunMode;
 use whimbrel_migration::scan::{Effect, ScanFacts};
 use whimbrel_migration::script::ScriptId;
-use whimbrel_migration::statement::{Left, changes_rows, left_behind, may_commit_unseen};
+use whimbrel_migration::statement::{Left, left_behind, may_commit_unseen};
 
 use super::Engine;
 use super::failing::Interruption;
@@ -154,9 +154,9 @@ impl Engine<'_> {
     ) -> Result<(), Interruption> {
         self.pass_over(work.id, statements, course.progress.statements_done).await?;
         let dialect = self.settings.migration.dialect;
-        let (hooked, mut ahead) = (self.fires_at_statements(work.id), Ahead::default());
+        let mut ahead = Ahead::default();
         while let Some(part) = statements.next_statement()? {
-            if course.open_since.is_some() && !hooked && changes_rows(dialect, &part.place.text) {
+            if course.open_since.is_some() && self.may_go_ahead(work.id, &part) {
                 self.send_ahead(work.id, part.place, &mut ahead).await?;
                 course.index += 1;
             } else {

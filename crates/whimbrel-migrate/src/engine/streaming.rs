@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use whimbrel_database::{DatabaseError, ExecuteError, Executed, ServerError};
 use whimbrel_migration::scan::Effect;
 use whimbrel_migration::script::ScriptId;
+use whimbrel_migration::statement::changes_rows;
 
 use super::Engine;
 use super::failing::{FailedStatement, Interruption, StatementPlace};
@@ -45,10 +46,16 @@ impl Engine<'_> {
     }
 
     /// Whether there are callbacks around each statement: then one is done before the next is sent.
-    pub(super) fn fires_at_statements(&self, id: ScriptId) -> bool {
+    fn fires_at_statements(&self, id: ScriptId) -> bool {
         let each = self.each(id);
         let around = [each.before_statement, each.after_statement];
         !self.set.is_callback(id) && around.iter().any(|event| !self.set.callbacks(*event).is_empty())
+    }
+
+    /// Whether a statement may be sent within an open transaction before those that were sent before it are answered, of a
+    /// script whose other statements may not.
+    pub(super) fn may_go_ahead(&self, id: ScriptId, part: &Part) -> bool {
+        !self.fires_at_statements(id) && changes_rows(self.settings.migration.dialect, &part.place.text)
     }
 
     async fn run_ahead(&mut self, id: ScriptId, statements: &mut Statements) -> Result<(), Interruption> {
