@@ -157,7 +157,7 @@ fn check_conf(
                 .next_step("give it the name of its script and .conf, or remove it"),
         );
     }
-    if let Err(error) = ScriptConf::of_bytes(file.contents) {
+    if let Err(error) = ScriptConf::of_bytes(file.contents, rules.reading) {
         findings.push(error.to_finding(file.path));
     }
 }
@@ -172,7 +172,7 @@ fn check_script(
     let first_finding = report.findings.len();
     let conf = set
         .get(&format!("{}.conf", file.path).to_lowercase())
-        .and_then(|other| ScriptConf::of_bytes(other.contents).ok())
+        .and_then(|other| ScriptConf::of_bytes(other.contents, rules.reading).ok())
         .unwrap_or_default();
     check_lengths(name, rules.settings.dialect, &mut report.findings);
     match text_of(file, &conf, rules.reading) {

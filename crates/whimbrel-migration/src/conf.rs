@@ -1,6 +1,9 @@
 //! The side file `<script>.conf`: settings for one script.
 
-use crate::finding::{Finding, FlywayCode};
+use crate::{
+    encoding::{Encoding, Reading},
+    finding::{Finding, FlywayCode},
+};
 
 /// What a side file says; nothing where it does not say it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,8 +34,8 @@ pub enum ConfError {
         value: String,
     },
     /// Not a text.
-    #[error("it is not UTF-8")]
-    NotUtf8,
+    #[error("it is not {}", .0.name())]
+    NotText(Encoding),
     /// A key that only Flyway's paid editions know.
     #[error("{key} is not supported")]
     Unsupported {
@@ -45,8 +48,8 @@ impl ConfError {
     /// As a finding about the side file.
     pub fn to_finding(&self, side_file: &str) -> Finding {
         let code = match self {
-            Self::Unsupported { .. } => FlywayCode::Error,
-            Self::UnknownKey { .. } | Self::NotBoolean { .. } | Self::NotUtf8 => FlywayCode::Configuration,
+            Self::Unsupported { .. } | Self::NotText(_) => FlywayCode::Error,
+            Self::UnknownKey { .. } | Self::NotBoolean { .. } => FlywayCode::Configuration,
         };
         Finding::error("bad-script-conf", self.to_string())
             .coded(code)
@@ -56,12 +59,17 @@ impl ConfError {
 }
 
 impl ScriptConf {
-    /// Reads the bytes of a side file.
+    /// Reads the bytes of a side file, which is in the encoding of the scripts. Its keys have a NUL byte each in UTF-16: a
+    /// file without one is read as UTF-8 there.
     ///
     /// # Errors
-    /// When they are not UTF-8, or say what cannot be followed.
-    pub fn of_bytes(bytes: &[u8]) -> Result<Self, ConfError> {
-        Self::parse(std::str::from_utf8(bytes).map_err(|_| ConfError::NotUtf8)?)
+    /// When they are no text in it, or say what cannot be followed.
+    pub fn of_bytes(bytes: &[u8], scripts: Reading) -> Result<Self, ConfError> {
+        let encoding = match scripts.encoding_of(&Self::default(), bytes).unwrap_or_default() {
+            Encoding::Utf16 | Encoding::Utf16Be | Encoding::Utf16Le if !bytes.contains(&0) => Encoding::Utf8,
+            encoding => encoding,
+        };
+        Self::parse(&encoding.decode(bytes).map_err(|_| ConfError::NotText(encoding))?)
     }
 
     /// Reads the text of a side file: Java properties, values taken literally.
@@ -122,6 +130,26 @@ fn properties(text: &str) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_side_file_is_in_the_encoding_of_the_scripts() {
+        let off = ScriptConf { execute_in_transaction: Some(false), ..ScriptConf::default() };
+        let wide = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+        let text = "# \u{e9}\nexecuteInTransaction=false\n";
+        let latin: Vec<u8> = text.chars().map(|letter| u8::try_from(letter).expect("of Latin-1")).collect();
+        for (encoding, bytes, read) in [
+            (Encoding::Utf8, text.as_bytes().to_vec(), Ok(off.clone())),
+            (Encoding::Utf8, latin.clone(), Err(ConfError::NotText(Encoding::Utf8))),
+            (Encoding::Latin1, latin, Ok(off.clone())),
+            (Encoding::Ascii, text.as_bytes().to_vec(), Err(ConfError::NotText(Encoding::Ascii))),
+            (Encoding::Utf16Le, wide(text), Ok(off.clone())),
+            (Encoding::Utf16, wide(&format!("\u{feff}{text}")), Ok(off.clone())),
+            (Encoding::Utf16Be, text.as_bytes().to_vec(), Ok(off)),
+        ] {
+            let scripts = Reading { encoding, detect: false };
+            assert_eq!(ScriptConf::of_bytes(&bytes, scripts), read, "{encoding:?}");
+        }
+    }
 
     #[test]
     fn values_are_trimmed_and_case_insensitive_while_keys_are_not() {

@@ -228,7 +228,7 @@ pub static REASONS: &[Reason] = &[
                 let is_taken = |wanted: String| wanted != *conf && wanted.eq_ignore_ascii_case(conf);
                 let in_their_encoding = situation
                     .settings()
-                    .any(|(name, value)| name == "encoding" && !value.eq_ignore_ascii_case("UTF-8"));
+                    .any(|(name, value)| name == "encoding" && value.to_uppercase().starts_with("UTF-16"));
                 in_their_encoding || conf.ends_with(".conf.conf") || scripts().any(is_taken)
             })
         },

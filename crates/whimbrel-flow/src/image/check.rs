@@ -265,7 +265,7 @@ impl<'a> DatabaseSet<'a> {
 
     fn conf(&self, path: &str) -> ScriptConf {
         let conf = self.files.get(&format!("{path}.conf"));
-        conf.and_then(|(_, conf)| ScriptConf::of_bytes(conf).ok()).unwrap_or_default()
+        conf.and_then(|(_, conf)| ScriptConf::of_bytes(conf, self.rules.reading).ok()).unwrap_or_default()
     }
 
     fn into_findings(self) -> Vec<ImageFinding> {

@@ -51,7 +51,7 @@ impl ScriptSet {
         if !file.has_conf || !path.is_file() {
             return Ok(ScriptConf::default());
         }
-        let conf = ScriptConf::of_bytes(&files::read(&path)?);
+        let conf = ScriptConf::of_bytes(&files::read(&path)?, self.reading);
         let name = format!("{}.conf", file.script);
         let conf = conf.map_err(|error| error.to_finding(&name))?;
         self.reading.told(&conf).map_err(|error| error.to_finding(&name))?;
