@@ -13,7 +13,7 @@ use whimbrel_tests::engines::Place;
 use whimbrel_tests::eventually;
 use whimbrel_tests::messages::{Act, MessageProxy};
 use whimbrel_tests::program::{Ended, run};
-use whimbrel_tests::sweep::{self, Point, Way, sweep};
+use whimbrel_tests::sweep::{self, Point, sweep};
 use whimbrel_tests::testbed;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -104,12 +104,7 @@ impl Scene {
     fn strike(&self, point: Point) -> bool {
         let name = &self.shop.place.name;
         self.shop.ask(&format!("DROP DATABASE {name}; CREATE DATABASE {name}"));
-        let (ended, reached) = sweep::strike(&self.proxy, &mut self.command(&self.proxy.address), point);
-        let fits = match point.way {
-            Way::Cut => matches!(ended.code, Some(0 | 4 | 7 | 8)),
-            Way::Kill => matches!(ended.code, None | Some(0)),
-        };
-        assert!(fits, "{point}: {:?}\n{}", ended.code, ended.said());
+        let reached = sweep::strike(&self.proxy, &mut self.command(&self.proxy.address), point);
         self.wait_for_sessions();
         let between = self.story();
         let twice = between.split(',').any(|line| !line.is_empty() && !line.ends_with(" 1"));

@@ -14,6 +14,7 @@ use whimbrel_tests::messages::{Act, MessageProxy};
 use whimbrel_tests::postgres::host_and_port;
 use whimbrel_tests::program::{Ended, Running, clean, run};
 use whimbrel_tests::random::Random;
+use whimbrel_tests::sweep::kill_when_held;
 use whimbrel_tests::testbed;
 
 const TWO_MINUTES: Duration = Duration::from_secs(120);
@@ -183,15 +184,12 @@ fn killed_at(point: u64, text: &str, as_flyway: bool) -> Option<(Shop, Ended)> {
         passed += u64::from(passed > 0 || message.is_query_with("INSERT INTO t VALUES"));
         if passed == point && (is_row || !is_over) { Act::Hold } else { Act::Pass }
     });
-    let mut running = start(&shop, as_flyway, &proxy.address);
-    while !proxy.is_held_within(Duration::from_millis(20)) {
-        if !running.is_running() {
-            running.wait(TWO_MINUTES).expect_code(0);
-            return None;
-        }
+    let running = start(&shop, as_flyway, &proxy.address);
+    let (ended, was_killed) = kill_when_held(&proxy, running, point);
+    if !was_killed {
+        ended.expect_code(0);
+        return None;
     }
-    running.signal(Signal::KILL);
-    running.wait(TWO_MINUTES);
     proxy.release();
     eventually("the lock is free", TWO_MINUTES, || (shop.database.advisory_locks() == 0).then_some(()));
     let next = if as_flyway { migrate(&shop, ours(&shop)) } else { shop.migrate(&[]) };

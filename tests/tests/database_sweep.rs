@@ -14,7 +14,7 @@ use whimbrel_tests::messages::{Act, MessageProxy};
 use whimbrel_tests::postgres::{Database, host_and_port};
 use whimbrel_tests::program::{Ended, run};
 use whimbrel_tests::project::Project;
-use whimbrel_tests::sweep::{self, Point, Way, sweep};
+use whimbrel_tests::sweep::{self, Point, sweep};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// Points that a run without a variable tries, of all ways together.
@@ -159,13 +159,7 @@ impl Scene {
     /// One run that is stopped at this point. Whether the point was reached.
     fn strike(&self, point: Point) -> bool {
         self.start_over();
-        let (ended, reached) = sweep::strike(&self.proxy, &mut self.command(&self.proxy.address), point);
-        let fits = match point.way {
-            // A lost COMMIT that went through is settled, and a lost goodbye hurts nobody.
-            Way::Cut => matches!(ended.code, Some(0 | 4 | 7 | 8)),
-            Way::Kill => matches!(ended.code, None | Some(0)),
-        };
-        assert!(fits, "{point}: {:?}\n{}", ended.code, ended.said());
+        let reached = sweep::strike(&self.proxy, &mut self.command(&self.proxy.address), point);
         self.wait_for_backends();
         let context = point.to_string();
         self.check_between(&context);

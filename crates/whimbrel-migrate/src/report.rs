@@ -111,7 +111,11 @@ impl Reporter {
 
     /// Whether anybody reads more of a line than its message.
     fn wants_fields(&self) -> bool {
-        self.is_listened() || (self.printer.is_json() && !self.silent)
+        self.is_listened() || self.prints_json()
+    }
+
+    fn prints_json(&self) -> bool {
+        self.printer.is_json() && !self.silent
     }
 
     fn write(&self, line: &Line<'_>, message: &str) {
@@ -141,7 +145,7 @@ impl Reporter {
         if let Some(listener) = self.listener.borrow().as_ref() {
             listener.line(json);
         }
-        if self.printer.is_json() && !self.silent {
+        if self.prints_json() {
             self.printer.json(json);
         }
     }

@@ -1,5 +1,6 @@
 //! One database's turn in a run: the verb is carried out, and what came of it becomes a record.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -206,9 +207,13 @@ impl Opening<'_> {
     async fn opened(self, work: impl AsyncFnOnce(&mut Engine<'_>) -> Result<Report, Failure>) -> Outcome {
         let begun = now();
         let Self { reporter, common, verb, database, patience } = self;
-        let mut database = database.clone();
-        // To them scripts are names; what cannot be read, or stands twice, is no obstacle.
-        database.skip_scripts |= matches!(verb, Verb::Baseline | Verb::Clean);
+        let database = match verb {
+            // To them scripts are names; what cannot be read, or stands twice, is no obstacle.
+            Verb::Baseline | Verb::Clean => {
+                Cow::Owned(DatabaseSettings { skip_scripts: true, ..database.clone() })
+            }
+            _ => Cow::Borrowed(database),
+        };
         let mut engine = match Engine::open(&database, common, reporter, patience).await {
             Ok(engine) => engine,
             Err(unopened) => return Outcome::unopened(Err(unopened.failure), unopened.seen),

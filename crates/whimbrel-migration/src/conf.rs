@@ -136,7 +136,7 @@ mod tests {
         let off = ScriptConf { execute_in_transaction: Some(false), ..ScriptConf::default() };
         let wide = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
         let text = "# \u{e9}\nexecuteInTransaction=false\n";
-        let latin: Vec<u8> = text.chars().map(|letter| u8::try_from(letter).expect("of Latin-1")).collect();
+        let latin = b"# \xe9\nexecuteInTransaction=false\n".to_vec();
         for (encoding, bytes, read) in [
             (Encoding::Utf8, text.as_bytes().to_vec(), Ok(off.clone())),
             (Encoding::Utf8, latin.clone(), Err(ConfError::NotText(Encoding::Utf8))),

@@ -106,15 +106,14 @@ impl Engine<'_> {
         let started = Instant::now();
         self.limit_session().await?;
         let facts = self.facts_of(work.id)?;
-        let mut course = match resumes {
-            Some(progress) => Course::new(progress, true),
-            None => {
-                let total = self.statements_in(work.id)?;
-                let left = self.record_left_by(work, total).await?;
-                let recorded = left.is_some();
-                Course::new(left.unwrap_or_else(|| self.fresh(work.id, work.rank(), total)), recorded)
-            }
+        let total = self.statements_in(work.id)?;
+        let left = match resumes {
+            Some(progress) => Some(progress),
+            None => self.record_left_by(work, total).await?,
         };
+        let recorded = left.is_some();
+        let progress = left.unwrap_or_else(|| self.fresh(work.id, work.rank(), total));
+        let mut course = Course::new(progress, recorded);
         self.take_up_again(work.id, &course.progress)?;
         let mut statements = self.compared_statements(work.id)?;
         if commits_by_itself(&facts) && !course.recorded {
